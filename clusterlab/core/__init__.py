@@ -1,0 +1,1 @@
+"""The ground: the contract, faults, traces, histories, sequential objects. Standard library only."""

@@ -1,0 +1,572 @@
+"""The contract between a protocol and the engines that run it.
+
+A protocol is a `Node` class: declared fields, and a handler for each message and timer.
+A simulator, a model checker and a cluster of real processes run that class unchanged.
+
+Rules
+-----
+1. A handler runs to completion, touches only `self`, assigns declared fields and calls the output methods
+   (`send`, `broadcast`, `set_timer`, `cancel_timer`, `note`).
+   Assigning an undeclared field is an error that says which line to add.
+2. State is ints, strings, tuples, NamedTuples, Messages, and dicts, lists and sets of those;
+   what stands inside a tuple, a NamedTuple or a Message is hashable.
+3. Nothing depends on the order of a set, on a clock (but `now_ms`), on chance (but `choose`) or on globals.
+4. Effects are performed in order, `Save` first. A crash performs a prefix of them: that is the whole crash model.
+5. A timer whose minimum exceeds another's maximum, set later, cannot overtake it;
+   otherwise an engine may fire any pending timer.
+6. A message that nobody handles is an error, and so is a handler for a message that does not exist.
+   An exception in a handler is a violation with a path that leads to it, not a log line.
+
+Handlers look mutable because that is how the papers read;
+`step` around them is pure, so one class can be simulated, checked, deployed, replayed, hashed and compared.
+Handlers are found by the NAME of the message's class, never by `isinstance`:
+when a notebook cell is run again, messages of the old class still find the new handler.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import inspect
+import re
+import traceback
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Literal,
+    NamedTuple,
+    TypeAlias,
+    TypeVar,
+    cast,
+    dataclass_transform,
+)
+
+from clusterlab.core.errors import (
+    BadValue,
+    DeclarationError,
+    HandlerRaised,
+    NodeError,
+    UndeclaredField,
+    UnhandledMessage,
+)
+from clusterlab.core.values import MUTABLE, apply_change, change, copy_value, freeze, show
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+NodeId: TypeAlias = str
+Delay: TypeAlias = "int | tuple[int, int]"
+T = TypeVar("T")
+
+WORLD: NodeId = "world"
+"""Where operations come from and results go: the users of the cluster, outside all nodes."""
+
+
+# --- Messages --------------------------------------------------------------------------------
+
+_message_classes: dict[str, type[Message]] = {}
+"""Every message class by the name of its handler: `request_vote` -> RequestVote. The newest wins."""
+
+
+def snake_case(name: str) -> str:
+    """`RequestVote` -> `request_vote`: the part of a handler's name after `on_`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+@dataclass_transform(frozen_default=True)
+class Message:
+    """What nodes send: subclass it and list the fields.
+
+    A subclass is a frozen dataclass; its fields must be hashable, because a message that its
+    sender can still change would arrive changed.
+
+    >>> class Ping(Message):
+    ...     number: int
+    >>> Ping(1)
+    Ping(number=1)
+    """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        try:
+            dataclasses.dataclass(frozen=True, repr=False)(cls)
+        except (TypeError, ValueError) as error:
+            raise DeclarationError(
+                f"{cls.__name__} cannot be a message ({error}): "
+                "list its fields as `name: type`, those with a default last, and let no default be "
+                "a list, dict or set (a tuple serves)."
+            ) from error
+        _message_classes[snake_case(cls.__name__)] = cls
+
+    __repr__ = show
+
+
+class Timer(Message):
+    """A message to my own future; equal timers are the same timer."""
+
+
+# --- What goes into a step, and what comes out ----------------------------------------------
+
+
+class Start(NamedTuple):
+    """The node comes up: at time 0 and after every restart."""
+
+
+class Deliver(NamedTuple):
+    """A message arrives."""
+
+    src: NodeId
+    msg: Message
+
+
+class Fire(NamedTuple):
+    """A timer goes off."""
+
+    timer: Timer
+
+
+Event: TypeAlias = Start | Deliver | Fire
+
+
+class Save(NamedTuple):
+    """Write these durable fields to disk: field -> new value, or a Splice for a tuple that was a tuple before."""
+
+    values: Mapping[str, Any]
+
+
+class Send(NamedTuple):
+    """Hand a message to the network; `dst` may be WORLD."""
+
+    dst: NodeId
+    msg: Message
+
+
+class SetTimer(NamedTuple):
+    """Fire `timer` after so many ms of the node's own clock; the engine draws from a range."""
+
+    timer: Timer
+    after_ms: Delay
+
+
+class CancelTimer(NamedTuple):
+    """Forget `timer`; no harm if it is not pending."""
+
+    timer: Timer
+
+
+class Note(NamedTuple):
+    """Something worth seeing in the trace: `leader`, `chosen`, `applied`."""
+
+    name: str
+    data: Any
+
+
+Effect: TypeAlias = Save | Send | SetTimer | CancelTimer | Note
+
+
+class Env:
+    """What a step may ask of its engine: the node's clock, and a choice."""
+
+    __slots__ = ("now_ms",)
+
+    def __init__(self, now_ms: int = 0) -> None:
+        self.now_ms = now_ms
+
+    def choose(self, options: Sequence[T]) -> T:
+        """The first option; engines draw, checkers try each."""
+        return options[0]
+
+
+# --- Fields -----------------------------------------------------------------------------------
+
+
+def durable(initial: T, *, init: Literal[False] = False) -> T:
+    """A field on disk: it survives a restart and is saved before the step's messages leave."""
+    return _field(initial, "durable")
+
+
+def volatile(initial: T, *, init: Literal[False] = False) -> T:
+    """A field in memory: `initial` again after a restart."""
+    return _field(initial, "volatile")
+
+
+def _field(initial: T, kind: str) -> T:
+    return cast(
+        T,
+        dataclasses.field(
+            init=False, default_factory=partial(copy_value, initial), metadata={"kind": kind}
+        ),
+    )
+
+
+_OUTPUTS = ("send", "broadcast", "set_timer", "cancel_timer", "note", "choose", "now_ms", "status")
+
+
+# dataclass_transform makes fields of subclasses only, so `Node.id` needs a class above Node.
+@dataclass_transform(kw_only_default=True, field_specifiers=(durable, volatile, dataclasses.field))
+class _Declared:
+    """Turns the annotations of a Node class into fields, and checks its handlers."""
+
+    _config: ClassVar[frozenset[str]] = frozenset()
+    _durable: ClassVar[tuple[str, ...]] = ()
+    _volatile: ClassVar[tuple[str, ...]] = ()
+    _assignable: ClassVar[frozenset[str]] = frozenset()
+    _handlers: ClassVar[dict[str, Callable[..., None]]] = {}
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        try:
+            dataclasses.dataclass(eq=False, repr=False, kw_only=True)(cls)
+        except (TypeError, ValueError) as error:
+            raise DeclarationError(
+                f"{cls.__name__} cannot be a node ({error}): declare a field as "
+                "`name: type = durable(initial)` or `= volatile(initial)`, and configuration as "
+                "`name: type` or `name: type = default`, where the default is not a list, dict or set."
+            ) from error
+        kinds = {
+            f.name: f.metadata.get("kind", "config")
+            for f in dataclasses.fields(cls)  # type: ignore[arg-type]
+        }
+        for name in kinds:
+            if name in _OUTPUTS:
+                raise DeclarationError(
+                    f"{cls.__name__} has a field named {name}, which is a method of every node: "
+                    "give the field another name."
+                )
+        cls._config = frozenset(n for n, kind in kinds.items() if kind == "config")
+        cls._durable = tuple(n for n, kind in kinds.items() if kind == "durable")
+        cls._volatile = tuple(n for n, kind in kinds.items() if kind == "volatile")
+        cls._assignable = frozenset(cls._durable + cls._volatile)
+        cls._handlers = {}
+        _check_handlers(cls)
+
+
+def _check_handlers(cls: type) -> None:
+    """Every `on_...` method must be the handler of a message or timer that exists (rule 6)."""
+    for name, function in vars(cls).items():
+        if not name.startswith("on_") or not callable(function):
+            continue
+        takes: tuple[str, ...]
+        if name == "on_start":
+            takes = ()
+        elif name == "on_message":
+            takes = ("src", "m")
+        elif name == "on_timer":
+            takes = ("t",)
+        else:
+            message = _message_classes.get(name[3:])
+            if message is None:
+                near = difflib.get_close_matches(name[3:], _message_classes, n=1)
+                hint = f"did you mean `on_{near[0]}`?" if near else "is it defined further down?"
+                raise DeclarationError(
+                    f"{cls.__name__} has a handler {name}, but there is no message or timer for it: "
+                    f"{hint} A handler is `on_` and the message's name in small letters, "
+                    "and the message's class stands above the node's."
+                )
+            takes = ("t",) if issubclass(message, Timer) else ("src", "m")
+        given = len(inspect.signature(function).parameters) - 1
+        if given != len(takes):
+            raise DeclarationError(
+                f"{cls.__name__}.{name} takes {given} arguments beside self, not {len(takes)}: "
+                f"write `def {name}({', '.join(('self', *takes))}):`."
+            )
+
+
+# --- The node ---------------------------------------------------------------------------------
+
+
+class Node(_Declared):
+    """One member of a cluster: fields, handlers, and nothing else.
+
+    Plain annotated fields are configuration: constructor arguments that never change.
+    `durable(...)` and `volatile(...)` fields are state.
+
+    >>> class Ping(Message):
+    ...     number: int
+    >>> class Echo(Node):
+    ...     seen: int = durable(0)
+    ...
+    ...     def on_ping(self, src, m):
+    ...         self.seen += 1
+    ...         self.send(src, Ping(m.number + 1))
+    >>> after, effects = step(Echo("n1"), Deliver("n2", Ping(1)))
+    >>> after.seen, effects
+    (1, (Save(values={'seen': 1}), Send(dst='n2', msg=Ping(number=2))))
+    """
+
+    id: NodeId = dataclasses.field(kw_only=False)
+
+    _env: ClassVar[Env | None] = None
+    _outbox: ClassVar[list[Effect] | None] = None
+
+    # --- handlers, for subclasses ---
+
+    def on_start(self) -> None:
+        """Called at time 0 and after every restart."""
+
+    def on_message(self, src: NodeId, m: Message) -> None:
+        """Hands a message to the handler with its name; override it to see every message first."""
+        self._handler(type(m).__name__, m, src)(self, src, m)
+
+    def on_timer(self, t: Timer) -> None:
+        """Hands a timer to the handler with its name."""
+        self._handler(type(t).__name__, t, None)(self, t)
+
+    def status(self) -> Mapping[str, Any]:
+        """What a picture of this node shows; override it, and read fields only.
+
+        Keys that the views know: `role` (colour and shape; "leader" wears the crown),
+        `epoch` (an int: the term, ballot round or view that it is in),
+        `label` (a few words under the node).
+        """
+        return {}
+
+    # --- output, for handlers ---
+
+    def send(self, dst: NodeId, m: Message) -> None:
+        """Send `m` to node `dst` (or to WORLD); it may be lost, late, or arrive twice."""
+        if not isinstance(m, Message):
+            raise BadValue(
+                f"{self} sends {m!r} to {dst}, which is not a message: "
+                f"write `class {type(m).__name__.title()}(Message):` with its fields, and send one of those."
+            )
+        try:
+            hash(m)
+        except TypeError as error:
+            raise BadValue(
+                f"{self} sends {m!r} to {dst}, but a message's fields must be hashable ({error}): "
+                "use a tuple instead of a list, and tuple(sorted(...)) of a set or of a dict's items."
+            ) from None
+        self._out(Send(dst, m))
+
+    def broadcast(self, m: Message, to: Iterable[NodeId]) -> None:
+        """Send `m` to each of `to`, in order (a set is sorted first)."""
+        for dst in sorted(to) if isinstance(to, (set, frozenset)) else to:
+            self.send(dst, m)
+
+    def set_timer(self, t: Timer, after_ms: Delay) -> None:
+        """Fire `t` after `after_ms`, or after a time drawn from a range; an equal pending timer is reset."""
+        low, high = after_ms if isinstance(after_ms, tuple) else (after_ms, after_ms)
+        if not isinstance(t, Timer):
+            raise BadValue(
+                f"{self} sets a timer with {t!r}: write `class {type(t).__name__}(Timer)` and set one of those."
+            )
+        if not 0 <= low <= high:
+            raise BadValue(
+                f"{self} sets {t!r} for {after_ms} ms: give a number of at least 0, or a range (low, high)."
+            )
+        self._out(SetTimer(t, after_ms))
+
+    def cancel_timer(self, t: Timer) -> None:
+        """Forget a pending timer; no harm if there is none."""
+        self._out(CancelTimer(t))
+
+    def note(self, name: str, data: Any = None) -> None:
+        """Put something worth seeing into the trace."""
+        self._out(Note(name, data))
+
+    def choose(self, options: Sequence[T]) -> T:
+        """One of `options`: drawn by the simulator, each in turn by the checker."""
+        if isinstance(options, (set, frozenset, dict)) or not options:
+            raise BadValue(
+                f"{self} chooses from {options!r}: give a list or tuple with at least one option "
+                "(a set has no order; sort it first)."
+            )
+        return self._now().choose(options)
+
+    @property
+    def now_ms(self) -> int:
+        """This node's own clock in ms, which faults may skew; readable inside a handler."""
+        return self._now().now_ms
+
+    # --- for the engines ---
+
+    def state(self) -> dict[str, Any]:
+        """The declared durable and volatile fields, copied."""
+        return {name: copy_value(self.__dict__[name]) for name in self._durable + self._volatile}
+
+    def saved(self) -> dict[str, Any]:
+        """The durable fields, copied: what the disk holds."""
+        return {name: copy_value(self.__dict__[name]) for name in self._durable}
+
+    def frozen_key(self) -> Hashable:
+        """The canonical key of this node's state; see `freeze`."""
+        fields = self._durable + self._volatile
+        return (type(self).__name__, self.id, *(freeze(self.__dict__[name]) for name in fields))
+
+    def copy(self) -> Self:
+        """A copy that shares nothing mutable with this node."""
+        new = object.__new__(type(self))
+        new.__dict__.update(self.__dict__)
+        for name in self._durable + self._volatile:
+            value = self.__dict__[name]
+            if type(value) in MUTABLE:
+                new.__dict__[name] = copy_value(value)
+        return new
+
+    def configuration(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {name: self.__dict__[name] for name in self._config}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self._assignable:
+            object.__setattr__(self, name, value)
+        elif name in self._config:
+            if name in self.__dict__:
+                raise UndeclaredField(
+                    f"{self} assigns {name}, which is configuration and never changes: declare it "
+                    f"`{name}: ... = durable(...)` (on disk) or `= volatile(...)` (in memory) to make it state."
+                )
+            object.__setattr__(self, name, value)
+        else:
+            raise UndeclaredField(self._undeclared(name, "assigns", type(value).__name__))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__} {self.__dict__.get('id', '?')}"
+
+    def _out(self, effect: Effect) -> None:
+        if self._outbox is None:
+            raise BadValue(
+                f"{self} was asked for an effect outside a handler: "
+                "only handlers send, set timers and note; give the node to a cluster and let it run."
+            )
+        self._outbox.append(effect)
+
+    def _now(self) -> Env:
+        if self._env is None:
+            raise BadValue(
+                f"{self} has a clock and choices only inside a handler: read them there."
+            )
+        return self._env
+
+    def _handler(self, kind: str, m: Message, src: NodeId | None) -> Callable[..., None]:
+        handler = self._handlers.get(kind)
+        if handler is None:
+            name = "on_" + snake_case(kind)
+            handler = getattr(type(self), name, None)
+            if handler is None:
+                whence = f"got {m!r} from {src}" if src is not None else f"set {m!r}"
+                takes = "self, src, m" if src is not None else "self, t"
+                raise UnhandledMessage(
+                    f"{self} {whence} but has no {name}: add `def {name}({takes}): ...` "
+                    f"to {type(self).__name__}" + (", or send it to someone else." if src else ".")
+                )
+            self._handlers[kind] = handler
+        return handler
+
+    def _undeclared(self, name: str, does: str, kind: str) -> str:
+        near = difflib.get_close_matches(name, self._assignable, n=1)
+        hint = f" Or did you mean `{near[0]}`?" if near else ""
+        kind = "str | None" if kind == "NoneType" else kind
+        return (
+            f"{type(self).__name__} {does} self.{name}, but declares no such field: add the line "
+            f"`{name}: {kind} = durable(...)` to the class if it must survive a crash, "
+            f"or `{name}: {kind} = volatile(...)` if not.{hint}"
+        )
+
+
+class Step(NamedTuple):
+    """What a step makes: the node afterwards, and the effects to perform, in order."""
+
+    node: Node
+    effects: tuple[Effect, ...]
+
+
+def step(node: Node, event: Event, env: Env | None = None) -> Step:
+    """Run one event through a copy of `node`: the single way in which an engine runs a node.
+
+    Raises NodeError if the node is wrong: no handler, an undeclared field, an exception of its own.
+    """
+    after = node.copy()
+    return Step(after, tuple(run_in_place(after, event, env or Env())))
+
+
+def run_in_place(node: Node, event: Event, env: Env) -> list[Effect]:
+    """`step` for an engine that owns its node: the node itself changes.
+
+    After an error the node is half changed: throw it away.
+    """
+    own = node.__dict__
+    before = [
+        (name, own[name], copy_value(own[name]) if type(own[name]) in MUTABLE else None)
+        for name in node._durable
+    ]
+    outbox: list[Effect] = []
+    own["_outbox"] = outbox
+    own["_env"] = env
+    try:
+        kind = type(event)
+        if kind is Deliver:
+            node.on_message(event.src, event.msg)  # type: ignore[union-attr]
+        elif kind is Fire:
+            node.on_timer(event.timer)  # type: ignore[union-attr]
+        else:
+            node.on_start()
+    except NodeError:
+        raise
+    except Exception as error:
+        raise _explain(node, event, error) from error
+    finally:
+        del own["_outbox"], own["_env"]
+    changed: dict[str, Any] = {}
+    for name, old, copied in before:
+        new = own[name]
+        if copied is not None:
+            if new != copied or type(new) is not type(copied):
+                changed[name] = copy_value(new)
+        elif new is not old and (new != old or type(new) is not type(old)):
+            changed[name] = change(old, new)
+    if changed:
+        outbox.insert(0, Save(changed))
+    return outbox
+
+
+def _explain(node: Node, event: Event, error: Exception) -> NodeError:
+    """A learner's exception as a sentence with the handler, the line and the mend."""
+    if isinstance(error, AttributeError) and error.obj is node and error.name:
+        return UndeclaredField(node._undeclared(error.name, "reads", "..."))
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.endswith(("core/node.py", "core\\node.py"))
+    ]
+    where = ""
+    if frames:
+        line = f": `{frames[-1].line}`" if frames[-1].line else ""
+        where = f" in {frames[-1].name}, line {frames[-1].lineno}{line}"
+    match event:
+        case Deliver(src=src, msg=msg):
+            what = f"handling {msg!r} from {src}"
+        case Fire(timer=timer):
+            what = f"handling {timer!r}"
+        case _:
+            what = "starting"
+    return HandlerRaised(
+        f"{node} raised {type(error).__name__} ({error}) while {what}{where}. "
+        "Mend the handler; a real node would have died here."
+    )
+
+
+def restart(node: Node, saved: Mapping[str, Any] | None = None) -> Node:
+    """The node after a crash: durable fields as the disk holds them, volatile ones reborn.
+
+    `saved` is what the disk holds (field -> value); without it, the node's own durable fields.
+    """
+    new = type(node)(**node.configuration())
+    for name, value in (node.saved() if saved is None else saved).items():
+        new.__dict__[name] = copy_value(value)
+    return new
+
+
+def write(disk: dict[str, Any], save: Save) -> None:
+    """Perform a Save on a disk that is a dict."""
+    for name, value in save.values.items():
+        disk[name] = apply_change(disk.get(name), value)
+
+
+def message_classes() -> Mapping[str, type[Message]]:
+    """Every message class of this process by its own name; the newest wins."""
+    return {cls.__name__: cls for cls in _message_classes.values()}
