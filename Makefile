@@ -8,6 +8,7 @@ BIN := .venv/bin
 PY := $(BIN)/python
 READY := .venv/.ready
 UV := uv==0.13.9
+COMPILE := $(BIN)/uv pip compile --quiet pyproject.toml --no-annotate --custom-compile-command "make lock"
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,9 +37,11 @@ labs: setup  ## generate labs/ from solutions/
 bench: setup  ## measure the simulator and the live engine beside their peers
 	@$(PY) -m tests.bench
 
-lock: setup  ## resolve requirements.lock and binder/requirements.txt anew
+lock: setup  ## resolve requirements.lock and binder/requirements.txt (ARGS=--upgrade for newer releases)
 	@$(PY) -m pip install --quiet "$(UV)"
-	@$(lock)
+	@$(COMPILE) --all-extras --no-strip-extras --universal --python-version 3.11 --generate-hashes -o requirements.lock $(ARGS)
+	@$(COMPILE) --python-version 3.12 --python-platform linux -c requirements.lock -o binder/requirements.txt
+	@git --no-pager diff --stat -- requirements.lock binder/requirements.txt
 
 clean:  ## remove .venv and what tools left behind (not your progress)
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
@@ -66,8 +69,4 @@ if ! $(PY) -c 'import pip' 2>/dev/null; then \
   echo "clusterlab needs Python 3.11, 3.12, 3.13 or 3.14, and none was found on PATH: install one and try again, or name it with 'make setup PYTHON=/path/to/python3'." >&2; \
   exit 1; \
 fi
-endef
-
-define lock
-echo lock
 endef
