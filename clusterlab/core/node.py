@@ -170,10 +170,15 @@ Effect: TypeAlias = Save | Send | SetTimer | CancelTimer | Note
 class Env:
     """What a step may ask of its engine: the node's clock, and a choice."""
 
-    __slots__ = ("now_ms",)
+    __slots__ = ("_now_ms",)
 
     def __init__(self, now_ms: int = 0) -> None:
-        self.now_ms = now_ms
+        self._now_ms = now_ms
+
+    @property
+    def now_ms(self) -> int:
+        """The node's own clock."""
+        return self._now_ms
 
     def choose(self, options: Sequence[T]) -> T:
         """The first option; engines draw, checkers try each."""
