@@ -73,10 +73,14 @@ class Switch:
         self._links: dict[tuple[NodeId, NodeId], Network] = {}
         # Asked for each message, changed only by a fault: worth remembering.
         self._known: dict[tuple[NodeId, NodeId], tuple[str | None, Network]] = {}
+        self.plain: dict[tuple[NodeId, NodeId], Range] = {}
+        """The open links without loss, duplicates or reordering: their delay as (low, high - low).
+        Filled as links are used, emptied by every fault; an engine may look here before it asks."""
 
     def apply(self, fault: Fault) -> None:
         """Change the links as `fault` says; faults of nodes change nothing here."""
         self._known.clear()
+        self.plain.clear()
         if isinstance(fault, Partition):
             self._groups = {name: i for i, group in enumerate(fault.groups) for name in group}
         elif isinstance(fault, Isolate):
@@ -95,7 +99,11 @@ class Switch:
         """Why nothing passes from `src` to `dst` (None if it does), and the link's conditions."""
         known = self._known.get((src, dst))
         if known is None:
-            known = self._known[src, dst] = (self._why(src, dst), self._conditions(src, dst))
+            why, link = self._why(src, dst), self._conditions(src, dst)
+            known = self._known[src, dst] = (why, link)
+            if why is None and not (link.loss or link.duplicate or link.reorder):
+                low, high = link.delay_ms
+                self.plain[src, dst] = (low, high - low)
         return known
 
     def cut(self, src: NodeId, dst: NodeId) -> str | None:

@@ -164,6 +164,8 @@ class Note(NamedTuple):
     data: Any
 
 
+_effect = tuple.__new__  # a NamedTuple from a tuple: messages are many, keyword constructors slow
+
 Effect: TypeAlias = Save | Send | SetTimer | CancelTimer | Note
 
 
@@ -345,7 +347,11 @@ class Node(_Declared):
                 f"{self} sends {m!r} to {dst}, but a message's fields must be hashable ({error}): "
                 "use a tuple instead of a list, and tuple(sorted(...)) of a set or of a dict's items."
             ) from None
-        self._out(Send(dst, m))
+        outbox = self._outbox
+        if outbox is None:
+            self._out(Send(dst, m))
+        else:
+            outbox.append(_effect(Send, (dst, m)))
 
     def broadcast(self, m: Message, to: Iterable[NodeId]) -> None:
         """Send `m` to each of `to`, in order (a set is sorted first)."""
@@ -495,10 +501,7 @@ def run_in_place(node: Node, event: Event, env: Env) -> list[Effect]:
     After an error the node is half changed: throw it away.
     """
     own = node.__dict__
-    before = [
-        (name, own[name], copy_value(own[name]) if type(own[name]) in MUTABLE else None)
-        for name in node._durable
-    ]
+    before = [(name, own[name], _copied(own[name])) for name in node._durable]
     outbox: list[Effect] = []
     own["_outbox"] = outbox
     own["_env"] = env
@@ -515,7 +518,7 @@ def run_in_place(node: Node, event: Event, env: Env) -> list[Effect]:
     except Exception as error:
         raise _explain(node, event, error) from error
     finally:
-        del own["_outbox"], own["_env"]
+        own["_outbox"] = own["_env"] = None
     changed: dict[str, Any] = {}
     for name, old, copied in before:
         new = own[name]
@@ -527,6 +530,11 @@ def run_in_place(node: Node, event: Event, env: Env) -> list[Effect]:
     if changed:
         outbox.insert(0, Save(changed))
     return outbox
+
+
+def _copied(value: Any) -> Any:
+    """A copy of what a handler could change in place, None for all else."""
+    return copy_value(value) if type(value) in MUTABLE else None
 
 
 def _explain(node: Node, event: Event, error: Exception) -> NodeError:
