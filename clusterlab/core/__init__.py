@@ -1,1 +1,1 @@
-"""The ground: the contract, faults, traces, histories, sequential objects. Standard library only."""
+"""The ground: contract, faults, traces, histories, sequential objects. Standard library only."""

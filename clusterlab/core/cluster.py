@@ -1,7 +1,8 @@
 """The verbs of a cluster, the same for every engine.
 
-An engine subclasses `Cluster` and supplies what differs: how a fault is carried out, how time passes,
-where the state is. The names, the checks of arguments and the sentences of the errors are here, once.
+An engine subclasses `Cluster` and supplies what differs: how a fault is carried out,
+how time passes, where the state is.
+The names, the checks of arguments and the sentences of the errors are here, once.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, Self, TypeAlias
 
 from clusterlab.core.errors import OperationFailed, OperationUnknown, ScenarioError
 from clusterlab.core.faults import (
@@ -32,9 +33,6 @@ from clusterlab.core.network import Network
 from clusterlab.core.node import Message, Node, NodeId
 from clusterlab.core.spec import CompareAndSet, Get, Put
 from clusterlab.core.trace import Trace
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 Health: TypeAlias = Literal["up", "paused", "dead"]
 ClientFactory: TypeAlias = Callable[[NodeId, tuple[NodeId, ...]], Node]
@@ -97,7 +95,7 @@ class Cluster(ABC):
 
     @abstractmethod
     def _invoke(self, node: NodeId, operation: Message, limit_ms: float) -> Returned | None:
-        """Hand `Invoke(operation)` to a node and wait for what it returns to WORLD; None at the limit."""
+        """Hand `Invoke(operation)` to a node; what it returns to WORLD, or None at the limit."""
 
     @abstractmethod
     def state(self, node: NodeId) -> dict[str, Any]:
@@ -120,7 +118,10 @@ class Cluster(ABC):
     def run_until(
         self, condition: Callable[[], bool], limit_ms: float = 60_000, what: str = "the condition"
     ) -> None:
-        """Let time pass until `condition()` holds; raises LimitReached after `limit_ms` of cluster time."""
+        """Let time pass until `condition()` holds.
+
+        Raises LimitReached after `limit_ms` of cluster time.
+        """
 
     @abstractmethod
     def stop(self) -> None:
@@ -138,7 +139,10 @@ class Cluster(ABC):
         return self._apply(fault)
 
     def kill(self, node: NodeId, effects: int | None = None) -> bool:
-        """The node's process dies; its disk stays. With `effects=k`: within its next step, after k effects."""
+        """The node's process dies; its disk stays.
+
+        With `effects=k`: within its next step, after performing the first k effects of it.
+        """
         return self.apply(Kill(node, effects))
 
     def restart(self, node: NodeId, disk: Literal["keep", "lose"] = "keep") -> bool:
@@ -155,9 +159,8 @@ class Cluster(ABC):
 
     def partition(self, *groups: Iterable[NodeId]) -> bool:
         """Messages pass only within a group: `partition(["n1", "n2"], ["n3", "n4", "n5"])`."""
-        return self.apply(
-            Partition(tuple(g if isinstance(g, str) else tuple(g) for g in groups))  # type: ignore[misc]
-        )
+        kept = tuple(g if isinstance(g, str) else tuple(g) for g in groups)
+        return self.apply(Partition(kept))  # type: ignore[arg-type]  # a text is refused there
 
     def isolate(self, node: NodeId) -> bool:
         """Pull the node's network cable."""
@@ -213,8 +216,9 @@ class Cluster(ABC):
         answer = self._invoke(client, operation, limit_ms)
         if answer is None or answer.outcome == "info":
             raise OperationUnknown(
-                f"{operation!r} was not answered within {limit_ms:.0f} ms: it may or may not have happened, "
-                "and may still happen; see that a majority of the servers is up and connected, then read."
+                f"{operation!r} was not answered within {limit_ms:.0f} ms: it may or may not have "
+                "happened, and may still happen; see that a majority of the servers is up and "
+                "connected, then read."
             )
         if answer.outcome == "fail":
             raise OperationFailed(
@@ -249,7 +253,7 @@ class Cluster(ABC):
         return self._shown.get(node, {})
 
     def leader(self) -> NodeId | None:
-        """The node that is up, shows the role `leader`, and has the highest epoch; None if there is none."""
+        """Of the nodes that are up and show the role `leader`, the one with the highest epoch."""
         shown = {node: self.status(node) for node in self.servers if self.health(node) == "up"}
         leaders = [node for node, status in shown.items() if status.get("role") == "leader"]
         return max(leaders, key=lambda node: shown[node].get("epoch", 0), default=None)

@@ -3,25 +3,28 @@
 ```
 ClusterlabError
 ├── NodeError                 your node is wrong
-│   ├── DeclarationError      a class that cannot be a node or a message (raised when it is made)
-│   ├── UndeclaredField       a handler assigns or reads a field that the class does not declare
+│   ├── DeclarationError      a class that cannot be a node or message (raised when it is made)
+│   ├── UndeclaredField       a handler assigns or reads a field that its class does not have
 │   ├── UnhandledMessage      a message or timer arrived for which there is no handler
 │   ├── BadValue              a value that cannot be state, a message or a delay
 │   └── HandlerRaised         a handler raised an exception of its own
 └── ScenarioError             your run is wrong
     ├── UnknownNode           a verb names a node that does not exist
-    ├── BadFault              a fault that cannot be: a probability of 2, a partition that forgets a node
+    ├── BadFault              a fault that cannot be, such as a probability of 2
     ├── OperationFailed       a client's operation certainly had no effect
-    ├── OperationUnknown      a client's operation was not answered: it may or may not have happened
+    ├── OperationUnknown      a client's operation was not answered: it may have happened
     ├── LimitReached          a run stopped at its limit before its condition held
     ├── EngineUnavailable     the engine cannot start here: no Ray, too little memory, ...
     └── TraceError            a file or a record that is not a readable trace
 ```
 
 Every message is a sentence that ends in the mend.
-In a notebook only that sentence is shown, because a page of traceback through the engine teaches nothing;
+In a notebook only that sentence is shown,
+because a page of traceback through the engine teaches nothing;
 `raise` and `__cause__` keep the whole of it for who wants it.
 """
+
+# ruff: noqa: N818 - `raise LimitReached` says what happened; the tree above says that it is an error
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults as values: one vocabulary for the simulator, the live cluster, the checker and the pictures.
+"""Faults as values: one vocabulary for the simulator, the live cluster, the checker and the views.
 
 A fault is a frozen value; a schedule is a list of `(at_ms, fault)`.
 The same values are what a button does, what an experiment scripts, what a fuzzer draws,
@@ -62,7 +62,7 @@ class Restart(Fault):
 
 @dataclass(frozen=True)
 class Pause(Fault):
-    """The process stops without dying (SIGSTOP, a long garbage collection): mail waits, timers are late."""
+    """The process stops without dying (SIGSTOP, a long collection): mail waits, timers are late."""
 
     node: NodeId
 
@@ -76,7 +76,7 @@ class Resume(Fault):
 
 @dataclass(frozen=True)
 class Partition(Fault):
-    """Messages pass only within a group; also those in flight are lost. Replaces an earlier partition.
+    """Messages pass only within a group, even those in flight. Replaces an earlier partition.
 
     Every server stands in exactly one group. A client in no group reaches everyone.
     """
@@ -148,8 +148,8 @@ def check_fault(fault: Fault, servers: Iterable[NodeId], clients: Iterable[NodeI
         raise BadFault(f"restart with disk={fault.disk!r}: write disk='keep' or disk='lose'.")
     elif isinstance(fault, Skew) and fault.rate <= 0:
         raise BadFault(
-            f"a clock with rate {fault.rate} would stand still or run backwards: give a rate above 0 "
-            "(1.0 is true, 1.1 is ten per cent fast)."
+            f"a clock with rate {fault.rate} would stand still or run backwards: "
+            "give a rate above 0 (1.0 is true, 1.1 is ten per cent fast)."
         )
     elif isinstance(fault, Kill) and fault.effects is not None and fault.effects < 0:
         raise BadFault(f"kill after {fault.effects} effects: give 0 or more, or leave it out.")

@@ -60,7 +60,8 @@ class Operation:
 
     def __str__(self) -> str:
         end = "..." if self.returned_ms is None else f"{self.returned_ms:.1f}"
-        return f"{self.client} {self.call!r} -> {self.outcome} {self.value!r} [{self.invoked_ms:.1f}, {end}] ms"
+        result = f"{self.outcome} {self.value!r}"
+        return f"{self.client} {self.call!r} -> {result} [{self.invoked_ms:.1f}, {end}] ms"
 
 
 class History:
@@ -71,7 +72,7 @@ class History:
 
     @classmethod
     def of(cls, trace: Trace) -> History:
-        """Pair the `invoke` and `return` events of a trace; a client has one operation at a time."""
+        """Pair a trace's `invoke` and `return` events; a client has one operation at a time."""
         operations: list[Operation] = []
         pending: dict[NodeId, int] = {}
         for event in trace.events:
@@ -105,7 +106,7 @@ class History:
         return [op for op in self.operations if op.outcome == "ok" and op.returned_ms is not None]
 
     def __repr__(self) -> str:
-        counts = {name: 0 for name in ("ok", "fail", "info")}
+        counts = dict.fromkeys(("ok", "fail", "info"), 0)
         for op in self.operations:
             counts[op.outcome] += 1
         inside = ", ".join(f"{n} {name}" for name, n in counts.items())

@@ -5,20 +5,23 @@ A simulator, a model checker and a cluster of real processes run that class unch
 
 Rules
 -----
-1. A handler runs to completion, touches only `self`, assigns declared fields and calls the output methods
-   (`send`, `broadcast`, `set_timer`, `cancel_timer`, `note`).
+1. A handler runs to completion, touches only `self`, assigns declared fields
+   and calls the output methods (`send`, `broadcast`, `set_timer`, `cancel_timer`, `note`).
    Assigning an undeclared field is an error that says which line to add.
 2. State is ints, strings, tuples, NamedTuples, Messages, and dicts, lists and sets of those;
    what stands inside a tuple, a NamedTuple or a Message is hashable.
-3. Nothing depends on the order of a set, on a clock (but `now_ms`), on chance (but `choose`) or on globals.
-4. Effects are performed in order, `Save` first. A crash performs a prefix of them: that is the whole crash model.
+3. Nothing depends on the order of a set, on a clock (but `now_ms`), on chance (but `choose`)
+   or on globals.
+4. Effects are performed in order, `Save` first. A crash performs a prefix of them:
+   that is the whole crash model.
 5. A timer whose minimum exceeds another's maximum, set later, cannot overtake it;
    otherwise an engine may fire any pending timer.
 6. A message that nobody handles is an error, and so is a handler for a message that does not exist.
    An exception in a handler is a violation with a path that leads to it, not a log line.
 
 Handlers look mutable because that is how the papers read;
-`step` around them is pure, so one class can be simulated, checked, deployed, replayed, hashed and compared.
+`step` around them is pure,
+so one class can be simulated, checked, deployed, replayed, hashed and compared.
 Handlers are found by the NAME of the message's class, never by `isinstance`:
 when a notebook cell is run again, messages of the old class still find the new handler.
 """
@@ -33,11 +36,11 @@ import traceback
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import (
-    TYPE_CHECKING,
     Any,
     ClassVar,
     Literal,
     NamedTuple,
+    Self,
     TypeAlias,
     TypeVar,
     cast,
@@ -54,9 +57,6 @@ from clusterlab.core.errors import (
 )
 from clusterlab.core.values import MUTABLE, apply_change, change, copy_value, freeze, show
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 NodeId: TypeAlias = str
 Delay: TypeAlias = "int | tuple[int, int]"
 T = TypeVar("T")
@@ -68,7 +68,7 @@ WORLD: NodeId = "world"
 # --- Messages --------------------------------------------------------------------------------
 
 _message_classes: dict[str, type[Message]] = {}
-"""Every message class by the name of its handler: `request_vote` -> RequestVote. The newest wins."""
+"""Every message class by its handler's name: `request_vote` -> RequestVote. The newest wins."""
 
 
 def snake_case(name: str) -> str:
@@ -132,7 +132,7 @@ Event: TypeAlias = Start | Deliver | Fire
 
 
 class Save(NamedTuple):
-    """Write these durable fields to disk: field -> new value, or a Splice for a tuple that was a tuple before."""
+    """Write these durable fields to disk: field -> new value, or a Splice if both are tuples."""
 
     values: Mapping[str, Any]
 
@@ -190,12 +190,13 @@ class Env:
 # --- Fields -----------------------------------------------------------------------------------
 
 
-def durable(initial: T, *, init: Literal[False] = False) -> T:
+# `init` is there for type checkers: it says that no constructor takes the field.
+def durable(initial: T, *, init: Literal[False] = False) -> T:  # noqa: ARG001
     """A field on disk: it survives a restart and is saved before the step's messages leave."""
     return _field(initial, "durable")
 
 
-def volatile(initial: T, *, init: Literal[False] = False) -> T:
+def volatile(initial: T, *, init: Literal[False] = False) -> T:  # noqa: ARG001
     """A field in memory: `initial` again after a restart."""
     return _field(initial, "volatile")
 
@@ -231,7 +232,7 @@ class _Declared:
             raise DeclarationError(
                 f"{cls.__name__} cannot be a node ({error}): declare a field as "
                 "`name: type = durable(initial)` or `= volatile(initial)`, and configuration as "
-                "`name: type` or `name: type = default`, where the default is not a list, dict or set."
+                "`name: type` or `name: type = default`, where the default is no list, dict or set."
             ) from error
         kinds = {
             f.name: f.metadata.get("kind", "config")
@@ -269,8 +270,8 @@ def _check_handlers(cls: type) -> None:
                 near = difflib.get_close_matches(name[3:], _message_classes, n=1)
                 hint = f"did you mean `on_{near[0]}`?" if near else "is it defined further down?"
                 raise DeclarationError(
-                    f"{cls.__name__} has a handler {name}, but there is no message or timer for it: "
-                    f"{hint} A handler is `on_` and the message's name in small letters, "
+                    f"{cls.__name__} has a handler {name}, but there is no message or timer for "
+                    f"it: {hint} A handler is `on_` and the message's name in small letters, "
                     "and the message's class stands above the node's."
                 )
             takes = ("t",) if issubclass(message, Timer) else ("src", "m")
@@ -338,14 +339,15 @@ class Node(_Declared):
         if not isinstance(m, Message):
             raise BadValue(
                 f"{self} sends {m!r} to {dst}, which is not a message: "
-                f"write `class {type(m).__name__.title()}(Message):` with its fields, and send one of those."
+                f"write `class {type(m).__name__.title()}(Message):` with its fields, "
+                "and send one of those."
             )
         try:
             hash(m)
         except TypeError as error:
             raise BadValue(
                 f"{self} sends {m!r} to {dst}, but a message's fields must be hashable ({error}): "
-                "use a tuple instead of a list, and tuple(sorted(...)) of a set or of a dict's items."
+                "use a tuple instead of a list, and tuple(sorted(...)) of a set or a dict's items."
             ) from None
         outbox = self._outbox
         if outbox is None:
@@ -359,15 +361,17 @@ class Node(_Declared):
             self.send(dst, m)
 
     def set_timer(self, t: Timer, after_ms: Delay) -> None:
-        """Fire `t` after `after_ms`, or after a time drawn from a range; an equal pending timer is reset."""
+        """Fire `t` after `after_ms` or a time from that range; an equal pending timer is reset."""
         low, high = after_ms if isinstance(after_ms, tuple) else (after_ms, after_ms)
         if not isinstance(t, Timer):
             raise BadValue(
-                f"{self} sets a timer with {t!r}: write `class {type(t).__name__}(Timer)` and set one of those."
+                f"{self} sets a timer with {t!r}: write `class {type(t).__name__}(Timer)` "
+                "and set one of those."
             )
         if not 0 <= low <= high:
             raise BadValue(
-                f"{self} sets {t!r} for {after_ms} ms: give a number of at least 0, or a range (low, high)."
+                f"{self} sets {t!r} for {after_ms} ms: "
+                "give a number of at least 0, or a range (low, high)."
             )
         self._out(SetTimer(t, after_ms))
 
@@ -428,8 +432,9 @@ class Node(_Declared):
         elif name in self._config:
             if name in self.__dict__:
                 raise UndeclaredField(
-                    f"{self} assigns {name}, which is configuration and never changes: declare it "
-                    f"`{name}: ... = durable(...)` (on disk) or `= volatile(...)` (in memory) to make it state."
+                    f"{self} assigns {name}, which is configuration and never changes: to make it "
+                    f"state, declare it `{name}: ... = durable(...)` (on disk) "
+                    "or `= volatile(...)` (in memory)."
                 )
             object.__setattr__(self, name, value)
         else:
@@ -442,7 +447,7 @@ class Node(_Declared):
         if self._outbox is None:
             raise BadValue(
                 f"{self} was asked for an effect outside a handler: "
-                "only handlers send, set timers and note; give the node to a cluster and let it run."
+                "only handlers send, set timers and note; give the node to a cluster and run that."
             )
         self._outbox.append(effect)
 

@@ -114,8 +114,8 @@ class Weighted:
 class Grid:
     """Nodes in rows: a quorum is one whole row (`row`), or one node of every row (`column`).
 
-    A row meets every column, so with Flexible Paxos (Howard et al. 2016, section 4) one kind may elect and the
-    other replicate.
+    A row meets every column, so with Flexible Paxos (Howard et al. 2016, section 4)
+    one kind may elect and the other replicate.
     """
 
     rows: tuple[tuple[NodeId, ...], ...]
@@ -146,7 +146,9 @@ class Grid:
 
 
 def disjoint(first: Quorums, second: Quorums) -> tuple[set[NodeId], set[NodeId]] | None:
-    """A quorum of each that share no node, or None if all of them meet. Tries 2**n sets: n up to about 20.
+    """A quorum of each that share no node, or None if all of them meet.
+
+    Tries 2**n sets: n up to about 20.
 
     >>> disjoint(Majority(("a", "b", "c")), Majority(("a", "b", "c"))) is None
     True

@@ -84,7 +84,7 @@ class Spec(Protocol):
         """The state after `operation`, and what it returns."""
 
     def part(self, operation: Message) -> Hashable:
-        """Operations of different parts never affect one another, so each part is checked by itself."""
+        """Operations of different parts never affect one another; each part is judged by itself."""
 
     def is_read(self, operation: Message) -> bool:
         """Whether `operation` leaves every state as it is."""
@@ -95,7 +95,7 @@ class _Object:
 
     reads: tuple[type[Message], ...] = (Read, Get)
 
-    def part(self, operation: Message) -> Hashable:
+    def part(self, operation: Message) -> Hashable:  # noqa: ARG002 - subclasses look at it
         """One part: the whole object."""
         return None
 

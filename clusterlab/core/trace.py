@@ -11,7 +11,7 @@ As a file it is JSON lines: a header, then one event a line.
 | save | owner | values: field -> value or Splice |
 | send | sender | dst, msg, delay_ms (how long it will be on its way, if it arrives) |
 | duplicate | sender | dst, msg, delay_ms: the network made a second copy; cause: the send |
-| drop | receiver | src, msg, why (lost, partition, isolated, blocked, dead); cause: the send or duplicate |
+| drop | receiver | src, msg, why (lost, partition, isolated, blocked, dead); cause: as of deliver |
 | set_timer | owner | timer, after_ms as drawn, in ms of the owner's clock |
 | cancel_timer | owner | timer |
 | note | owner | name, data |
@@ -41,12 +41,14 @@ from clusterlab.core.errors import TraceError
 from clusterlab.core.node import NodeId, message_classes
 from clusterlab.core.values import Splice, decode, encode
 
-KINDS = (
-    "start deliver fire save send duplicate drop set_timer cancel_timer note state "
-    "kill restart pause resume skew isolate partition heal link invoke return error"
-).split()
+FAULT_KINDS = frozenset(
+    ("kill", "restart", "pause", "resume", "skew", "isolate", "partition", "heal", "link")
+)
 
-FAULT_KINDS = frozenset("kill restart pause resume skew isolate partition heal link".split())
+KINDS = (
+    *("start", "deliver", "fire", "save", "send", "duplicate", "drop", "set_timer"),
+    *("cancel_timer", "note", "state", *sorted(FAULT_KINDS), "invoke", "return", "error"),
+)
 
 FORMAT = 1
 
@@ -140,7 +142,7 @@ class Trace:
         return [e for e in self.events if e.kind == "note" and e.data["name"] == name]
 
     def fired(self) -> dict[str, int]:
-        """How often each fault really struck: faults of nodes and links, and messages by their fate.
+        """How often each fault really struck: of nodes and links, and messages by their fate.
 
         A fault that never bit makes a test green for nothing.
         """
@@ -208,7 +210,8 @@ class Trace:
             part.replace(target)
         except OSError as error:
             raise TraceError(
-                f"cannot write the trace to {target}: {error.strerror}; name a file in a folder that you can write to."
+                f"cannot write the trace to {target}: {error.strerror}; "
+                "name a file in a folder that you can write to."
             ) from error
         return target
 
@@ -244,8 +247,8 @@ class Trace:
                 if number == 1:
                     if record["clusterlab_trace"] != FORMAT:
                         raise TraceError(
-                            f"{name} was written in format {record['clusterlab_trace']}, this version reads "
-                            f"{FORMAT}: record it again."
+                            f"{name} was written in format {record['clusterlab_trace']}, "
+                            f"this version reads {FORMAT}: record it again."
                         )
                     trace.meta = record["meta"]
                     continue

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeAlias, cast
 
 from clusterlab.core.errors import BadValue, TraceError
 
-JSON: TypeAlias = None | bool | int | float | str | list["JSON"] | dict[str, "JSON"]
+JSON: TypeAlias = bool | int | float | str | list["JSON"] | dict[str, "JSON"] | None
 
 _SCALARS = (int, str, float, bool, type(None))
 MUTABLE = (dict, list, set)
@@ -35,7 +35,7 @@ class Splice(NamedTuple):
 def freeze(value: Any) -> Hashable:
     """The canonical hashable key of a value: equal states have equal keys.
 
-    Dicts and sets freeze without regard to order, lists and tuples with it; a list never equals a tuple.
+    Dicts and sets freeze without regard to order, lists and tuples with it; no list equals a tuple.
 
     >>> freeze({"b": [1], "a": {2, 3}}) == freeze({"a": {3, 2}, "b": [1]})
     True
@@ -68,7 +68,7 @@ def freeze(value: Any) -> Hashable:
 
 
 def copy_value(value: Any) -> Any:
-    """A copy that shares nothing mutable with the original; immutable values are returned as they are."""
+    """A copy that shares nothing mutable with the original; what is immutable is not copied."""
     kind = type(value)
     if kind is dict:
         return {k: copy_value(v) if type(v) in MUTABLE else v for k, v in value.items()}
@@ -103,7 +103,7 @@ def apply_change(old: Any, written: Any) -> Any:
 
 
 # --- JSON ------------------------------------------------------------------------------------
-# Scalars are themselves, a tuple is an array, everything else is an object with a "$" that names it.
+# Scalars are themselves, a tuple is an array, all else is an object with a "$" that names it.
 
 
 def encode(value: Any) -> JSON:
