@@ -1,0 +1,100 @@
+"""clusterlab: learn how clusters work by running them, breaking them and writing their protocols.
+
+What stands here is the whole vocabulary of the labs: `from clusterlab import Cluster, Raft, watch`.
+Importing it starts nothing and loads nothing heavy: each name is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from clusterlab.check.linearizability import check_linearizability
+    from clusterlab.cluster import Cluster
+    from clusterlab.core.faults import Heal, Isolate, Kill, Link, Partition, Pause, Restart, Resume, Skew
+    from clusterlab.core.history import Invoke, Invoked, Returned
+    from clusterlab.core.network import Network
+    from clusterlab.core.node import WORLD, Deliver, Fire, Message, Node, Start, Timer, durable, step, volatile
+    from clusterlab.core.quorum import majority
+    from clusterlab.core.spec import CompareAndSet, Get, KeyValue, Put
+    from clusterlab.core.trace import Trace
+    from clusterlab.protocols.client import Client, counting_writes, mixed_workload
+    from clusterlab.protocols.paxos import Acceptor, Learner, Proposer
+    from clusterlab.protocols.raft import Raft
+    from clusterlab.views import show, watch
+
+_HOMES = {
+    "check.linearizability": "check_linearizability",
+    "cluster": "Cluster",
+    "core.faults": "Heal Isolate Kill Link Partition Pause Restart Resume Skew",
+    "core.history": "Invoke Invoked Returned",
+    "core.network": "Network",
+    "core.node": "WORLD Deliver Fire Message Node Start Timer durable step volatile",
+    "core.quorum": "majority",
+    "core.spec": "CompareAndSet Get KeyValue Put",
+    "core.trace": "Trace",
+    "protocols.client": "Client counting_writes mixed_workload",
+    "protocols.paxos": "Acceptor Learner Proposer",
+    "protocols.raft": "Raft",
+    "views": "show watch",
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "WORLD",
+    "Acceptor",
+    "Client",
+    "Cluster",
+    "CompareAndSet",
+    "Deliver",
+    "Fire",
+    "Get",
+    "Heal",
+    "Invoke",
+    "Invoked",
+    "Isolate",
+    "KeyValue",
+    "Kill",
+    "Learner",
+    "Link",
+    "Message",
+    "Network",
+    "Node",
+    "Partition",
+    "Pause",
+    "Proposer",
+    "Put",
+    "Raft",
+    "Restart",
+    "Resume",
+    "Returned",
+    "Skew",
+    "Start",
+    "Timer",
+    "Trace",
+    "check_linearizability",
+    "counting_writes",
+    "durable",
+    "majority",
+    "mixed_workload",
+    "show",
+    "step",
+    "volatile",
+    "watch",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a name of the vocabulary when it is first asked for (PEP 562)."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'clusterlab' has no attribute {name!r}")
+    value = getattr(import_module(f"clusterlab.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

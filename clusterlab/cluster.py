@@ -10,7 +10,7 @@ from clusterlab.core.cluster import ClientFactory
 from clusterlab.core.cluster import Cluster as Verbs
 from clusterlab.core.errors import ScenarioError
 from clusterlab.core.network import Network
-from clusterlab.core.node import Node
+from clusterlab.core.node import Node, NodeId
 from clusterlab.protocols.client import Client
 
 ENGINES = ("live", "sim")
@@ -21,6 +21,10 @@ ENGINE_VARIABLE = "CLUSTERLAB_ENGINE"
 def default_engine() -> str:
     """What CLUSTERLAB_ENGINE says, else `live`."""
     return os.environ.get(ENGINE_VARIABLE, "live")
+
+
+def _client(name: NodeId, servers: tuple[NodeId, ...]) -> Node:
+    return Client(name, servers=servers)
 
 
 def Cluster(  # noqa: N802 - it reads as the class that it returns one of
@@ -50,7 +54,7 @@ def Cluster(  # noqa: N802 - it reads as the class that it returns one of
     Raises ScenarioError for an unknown engine, EngineUnavailable if this machine cannot run it.
     """
     engine = engine or default_engine()
-    client = client or Client.for_servers
+    client = client or _client
     if engine == "sim":
         from clusterlab.sim import Simulation  # noqa: PLC0415 - an engine loads when it is used
 

@@ -1,0 +1,203 @@
+"""The command `clusterlab`: open the labs, run an experiment, look at this machine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from clusterlab.core.errors import ClusterlabError, ScenarioError
+
+if TYPE_CHECKING:
+    from clusterlab.experiments.base import Outcome
+
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code: 0 all well, 1 something did not hold, 2 wrong usage, 130 interrupted."""
+    options = _parser().parse_args(arguments)
+    # A terminal that closes and a `kill` end a run as Ctrl-C does: what was started is stopped.
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _interrupt)
+    errors = Console(stderr=True, highlight=False)
+    try:
+        return int(options.command(options))
+    except KeyboardInterrupt:
+        errors.print("Interrupted; everything that was started is stopped.")
+        return INTERRUPTED
+    except ClusterlabError as error:
+        errors.print(f"[bold red]{type(error).__name__}[/]: {escape(str(error))}")
+        return USAGE if isinstance(error, ScenarioError) else FAILED
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="clusterlab", description="Learn how clusters work: run them, break them, see why they survive."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    lab = commands.add_parser("lab", help="open JupyterLab on a lab (the first one, if none is named)")
+    lab.add_argument("name", nargs="?", default="00", help="a lab or the beginning of its name: 00")
+    lab.add_argument("--no-browser", action="store_true", help="only print the address")
+    lab.add_argument("--port", type=int, help="listen here (default: the first free port from 8888)")
+    lab.add_argument(
+        "--fresh", action="store_true", help="start the lab anew; your copy is kept beside it"
+    )
+    lab.set_defaults(command=_lab)
+
+    run = commands.add_parser("run", help="run an experiment and tell what happens")
+    run.add_argument("name", help="an experiment: see `clusterlab experiments`")
+    run.add_argument("--engine", choices=("sim", "live"), default="sim", help="sim (default) or live on Ray")
+    run.add_argument("--seed", type=int, default=0, help="seeds all that is drawn (default 0)")
+    run.add_argument("--seeds", type=int, default=1, metavar="N", help="run N seeds, from --seed on")
+    run.add_argument("--json", action="store_true", help="print the outcome as JSON, and nothing else")
+    run.add_argument("--trace", type=Path, metavar="FILE", help="save the trace as JSON lines")
+    run.add_argument("--html", type=Path, metavar="FILE", help="save a page that plays the run")
+    run.set_defaults(command=_run)
+
+    experiments = commands.add_parser("experiments", help="list the experiments and their questions")
+    experiments.set_defaults(command=_experiments)
+
+    doctor = commands.add_parser("doctor", help="say what of this machine is in order, with mends")
+    doctor.set_defaults(command=_doctor)
+    return parser
+
+
+# --- run ---------------------------------------------------------------------------------------
+
+
+def _run(options: argparse.Namespace) -> int:
+    from clusterlab.experiments import CATALOGUE  # noqa: PLC0415 - `clusterlab --help` stays quick
+
+    if options.name not in CATALOGUE:
+        raise ScenarioError(
+            f"there is no experiment {options.name!r}; there are {', '.join(CATALOGUE)}."
+        )
+    for path in (options.trace, options.html):
+        if path is not None and not path.resolve().parent.is_dir():
+            raise ScenarioError(f"{path.parent} is no folder: make it first, or name another file.")
+    if options.seeds < 1:
+        raise ScenarioError(f"--seeds {options.seeds} runs nothing: give 1 or more.")
+    experiment = CATALOGUE[options.name]()
+    console = Console(quiet=options.json, highlight=False)
+    console.print(f"[bold]{experiment.name}[/] on {options.engine}: {experiment.question}")
+    outcomes = []
+    quiet = options.seeds > 1
+    for seed in range(options.seed, options.seed + options.seeds):
+        extra = {"progress": lambda text: console.print(f"  [dim]{escape(text)}[/]")}
+        outcome = experiment.run(
+            engine=options.engine,
+            seed=seed,
+            say=(lambda text: None) if quiet else (lambda text: console.print(f"  {escape(text)}")),
+            **(extra if options.engine == "live" else {}),
+        )
+        outcomes.append(outcome)
+        _tell(console, outcome, brief=quiet)
+    if options.trace is not None:
+        console.print(f"The trace is in {outcomes[-1].trace.save(options.trace)}")
+    if options.html is not None:
+        _save_html(outcomes[-1], options.html)
+        console.print(f"The run plays in {options.html}")
+    if quiet:
+        _tell_total(console, outcomes)
+    if options.json:
+        found = [outcome.as_json() for outcome in outcomes]
+        sys.stdout.write(json.dumps(found if quiet else found[0], indent=2) + "\n")
+    return 0 if all(outcome.passed for outcome in outcomes) else FAILED
+
+
+def _tell(console: Console, outcome: Outcome, *, brief: bool) -> None:
+    if brief and outcome.passed:
+        console.print(f"  seed {outcome.seed}: passed, {_counts(outcome.operations)}")
+        return
+    table = Table(title=f"seed {outcome.seed}", title_justify="left", show_header=False)
+    for check in outcome.checks:
+        mark = "[green]held[/]" if check.holds else "[bold red]BROKEN[/]"
+        table.add_row(mark, check.name, escape(check.explanation))
+    console.print(table)
+    console.print(f"Faults that struck: {_counts(outcome.fired) or 'none'}")
+    console.print(
+        f"Operations: {_counts(outcome.operations)}; {outcome.duration_ms:.0f} ms, {len(outcome.trace)} events"
+    )
+    if not outcome.passed:
+        again = f"clusterlab run {outcome.experiment} --engine {outcome.engine} --seed {outcome.seed}"
+        console.print(f"Again, with the trace: {again} --trace run.jsonl")
+
+
+def _tell_total(console: Console, outcomes: Sequence[Outcome]) -> None:
+    fired: Counter[str] = Counter()
+    for outcome in outcomes:
+        fired.update(outcome.fired)
+    failed = [outcome.seed for outcome in outcomes if not outcome.passed]
+    console.print(f"Faults that struck in {len(outcomes)} runs: {_counts(fired)}")
+    console.print(
+        f"[bold red]{len(failed)} of {len(outcomes)} seeds failed: {failed}[/]"
+        if failed
+        else f"[green]All {len(outcomes)} seeds passed.[/]"
+    )
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {n}" for name, n in sorted(counts.items()) if n)
+
+
+def _save_html(outcome: Outcome, path: Path) -> None:
+    from clusterlab.views import show  # noqa: PLC0415 - widgets load when they are used
+
+    show(outcome.trace).save_html(path)
+
+
+def _experiments(options: argparse.Namespace) -> int:
+    from clusterlab.experiments import CATALOGUE  # noqa: PLC0415 - `clusterlab --help` stays quick
+
+    table = Table(show_header=False, box=None)
+    for name, experiment in CATALOGUE.items():
+        table.add_row(f"[bold]{name}[/]", experiment.question)
+    Console(highlight=False).print(table)
+    return 0
+
+
+# --- lab ---------------------------------------------------------------------------------------
+
+
+def _lab(options: argparse.Namespace) -> int:
+    from clusterlab.lessons import desk  # noqa: PLC0415 - `clusterlab --help` stays quick
+
+    notebook = desk.lay_out(options.name, fresh=options.fresh)
+    command = desk.jupyter_command(notebook, port=options.port, browser=not options.no_browser)
+    Console(highlight=False).print(
+        f"Opening [bold]{notebook.stem}[/]: your copy of it is in {notebook.parent}. Ctrl-C ends it."
+    )
+    os.execv(command[0], command)  # Ctrl-C and signals belong to JupyterLab from here on
+
+
+# --- doctor ------------------------------------------------------------------------------------
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from clusterlab import doctor  # noqa: PLC0415 - `clusterlab --help` stays quick
+
+    findings = doctor.diagnose()
+    Console(highlight=False).print(doctor.render(findings))
+    return FAILED if doctor.worst(findings) == "fail" else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Labs: where they come from (release) and where a learner works on them (desk)."""
