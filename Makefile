@@ -14,6 +14,7 @@ help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY)  ## make .venv with everything in it (again only when pyproject.toml or the lock changed)
+	@:
 
 lab: setup  ## open JupyterLab on the first lab
 	@$(BIN)/clusterlab lab
@@ -38,7 +39,7 @@ bench: setup  ## measure the simulator and the live engine beside their peers
 	@$(PY) -m tests.bench
 
 lock: setup  ## resolve requirements.lock and binder/requirements.txt (ARGS=--upgrade for newer releases)
-	@$(PY) -m pip install --quiet "$(UV)"
+	@$(PIP) --quiet "$(UV)"
 	@$(COMPILE) --all-extras --no-strip-extras --universal --python-version 3.11 --generate-hashes -o requirements.lock $(ARGS)
 	@$(COMPILE) --python-version 3.12 --python-platform linux -c requirements.lock -o binder/requirements.txt
 	@git --no-pager diff --stat -- requirements.lock binder/requirements.txt
@@ -49,11 +50,15 @@ clean:  ## remove .venv and what tools left behind (not your progress)
 
 $(READY): pyproject.toml requirements.lock
 	@$(find_python)
-	@echo "Installing what requirements.lock names into .venv (a few minutes the first time) ..."
-	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@echo "Installing what requirements.lock names into .venv (a minute or two the first time) ..."
+	@PYTHONUNBUFFERED=1 $(PIP) --require-hashes -r requirements.lock | $(progress)
+	@$(PIP) --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 	@echo "Ready: $$($(PY) --version) in .venv"
+
+PIP := $(PY) -m pip install --disable-pip-version-check
+progress := awk '/^(Collecting|Processing|Requirement already)/ && ++n % 25 == 0 { print "  " n " packages"; fflush() } \
+	/^Installing collected/ { print "  " n " packages are here, unpacking ..."; fflush() }'
 
 # Keeps a .venv that works. PYTHON=... overrides the search.
 define find_python
