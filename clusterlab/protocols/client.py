@@ -1,10 +1,12 @@
-"""A client: it asks the cluster for one operation at a time, and never gives a wrong answer for a missing one.
+"""A client: asks for one operation at a time, and never takes a missing answer for a refusal.
 
-Source: Ongaro & Ousterhout, "In Search of an Understandable Consensus Algorithm" (extended version, 2014), section 8,
-and Ongaro's dissertation (2014), chapter 6. `Request`, `Reply` and `NotLeader` serve any protocol with a leader.
+Source: Ongaro and Ousterhout, "In Search of an Understandable Consensus Algorithm (Extended
+Version)", 2014, section 8, and chapter 6 of Ongaro's dissertation (2014).
+`Request`, `Reply` and `NotLeader` serve any protocol with a leader.
 
-What makes it safe to ask again: every operation has a serial number, and the servers remember the newest serial
-of each client with its result. What makes it honest: an operation that nobody answered is `info`, never failed.
+What makes it safe to ask again: every operation has a serial number, and the servers remember the
+newest serial of each client with its result. What makes it honest: an operation that nobody
+answered is `info` (it may have happened, or may still), never `fail`.
 
 Where it differs from the dissertation: a client names itself instead of registering for a session,
 and a session does not expire.
@@ -21,7 +23,7 @@ from clusterlab.core.node import WORLD, Delay, Message, Node, NodeId, Timer, dur
 from clusterlab.core.spec import CompareAndSet, Get, Put
 
 SERIALS_RESERVED = 1000
-"""So many serial numbers are reserved with one write to the disk; a restart skips what is left of them."""
+"""So many serials are reserved with one write to the disk; a restart skips those not used."""
 
 
 class Request(Message):
@@ -32,7 +34,7 @@ class Request(Message):
 
 
 class Reply(Message):
-    """From the leader to a client: the operation with this serial is done, and this is its result."""
+    """From the leader to a client: the operation with this serial is done; this is its result."""
 
     serial: int
     result: Any
@@ -79,12 +81,12 @@ class Client(Node):
     give_up_ms:
         When it reports an operation as `info`.
     workload:
-        What it does of its own accord: a tuple of operations, or a function of the operation's serial number.
+        What it does of its own accord: a tuple of operations, or a function of a serial number.
         A serial number never comes twice, so `lambda n: Put("x", n)` writes each value once.
     every_ms:
         The pause before each operation of the workload.
     operations:
-        How many operations of the workload it carries out (None: without end); a restart counts anew.
+        How many operations of the workload it carries out (None: no end); a restart counts anew.
     """
 
     servers: tuple[NodeId, ...]

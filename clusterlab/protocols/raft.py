@@ -1,20 +1,23 @@
 """Raft: a replicated log under a strong leader.
 
-Source: Diego Ongaro and John Ousterhout, "In Search of an Understandable Consensus Algorithm (Extended Version)", 2014;
-Figures 2 and 3 in full, client interaction after section 8 and after chapter 6 of Ongaro's dissertation (2014).
-Quotations with a section number are from the paper; "Fig. 2" is its summary of the algorithm.
+Source: Diego Ongaro and John Ousterhout, "In Search of an Understandable Consensus Algorithm
+(Extended Version)", 2014: Figures 2 and 3 in full, clients after section 8 and after chapter 6 of
+Ongaro's dissertation (2014). Quotations are from the paper; "Fig. 2" is its summary.
 
 Where it differs from Figure 2:
 - `candidateId` and `leaderId` are the sender of the message.
-- Replies are messages of their own. `AppendReply` says how far the logs agree, because it may arrive late,
-  twice or out of order; on a refusal it says where they may still agree (the optimisation of §5.3).
-- A new leader's first AppendEntries carries its no-op (§8) and so is not empty.
-- While a follower owes an answer to entries, what comes meanwhile goes into the next message. Heartbeats go on, empty;
-  entries that are unanswered at the second heartbeat after them count as lost.
-- A lost RequestVote is not sent again: the next election does.
+- Replies are messages of their own. `AppendReply` says how far the logs agree, because it may
+  arrive late, twice or out of order; a refusal says where they may still agree (§5.3, at its end).
+- A new leader's first AppendEntries carries its no-op (§8), and so is not empty.
+- A follower that owes an answer to entries gets no more of them, and while most followers owe one,
+  what clients ask for waits for the next round: the busier the cluster, the fuller the messages.
+  Heartbeats go on, empty. Entries count as lost if two heartbeats later a heartbeat is answered
+  and they are not.
+- A lost RequestVote is not sent again: the next election does that.
 
-Left out, for later: snapshots (§7), membership changes (§6), pre-vote, reads without the log, expiry of sessions.
-A server that lost its disk must not come back under its old name: it may have voted.
+Left out, for later: snapshots (§7), membership changes (§6), pre-vote, reads without the log,
+expiry of sessions. A server that lost its disk must not come back under its old name, since it
+may have voted: here it does, and stays behind until the next election.
 """
 
 from __future__ import annotations
@@ -27,6 +30,9 @@ from clusterlab.core.spec import KeyValue, Spec
 from clusterlab.protocols.client import NotLeader, Reply, Request
 
 FOLLOWER, CANDIDATE, LEADER = "follower", "candidate", "leader"
+
+OVERDUE = 2
+"""Entries still unanswered after so many heartbeats may be lost."""
 
 
 class Command(NamedTuple):
@@ -63,7 +69,7 @@ class VoteReply(Message):
 
 
 class AppendEntries(Message):
-    """Leader to follower: what follows after an entry that you have; without entries, a heartbeat."""
+    """Leader to follower: what follows after an entry that you have; if empty, a heartbeat."""
 
     term: int
     prev_log_index: int
@@ -99,7 +105,7 @@ class Raft(Node):
     members:
         The ids of all servers of the cluster, this one included.
     election_timeout_ms:
-        The range from which each wait for a leader is drawn; its minimum well above `heartbeat_ms` and a round trip.
+        The range from which each wait for a leader is drawn; well above `heartbeat_ms`.
     heartbeat_ms:
         How often a leader is heard.
     spec:
@@ -138,6 +144,7 @@ class Raft(Node):
     next_index: dict[NodeId, int] = volatile({})
     match_index: dict[NodeId, int] = volatile({})
     unanswered: dict[NodeId, int] = volatile({})  # follower that owes an answer -> heartbeats since
+    received: tuple[Command, ...] = volatile(())  # what waits for the next round
     waiting: dict[NodeId, int] = volatile({})  # client that waits -> its newest serial
 
     @classmethod
@@ -165,7 +172,7 @@ class Raft(Node):
         super().on_message(src, m)
 
     def see_higher_term(self, term: int) -> None:
-        """There is a newer term: whatever this server was in the old one, it is a follower in this."""
+        """A newer term began: whatever this server was in the old one, it follows in this."""
         assert term > self.current_term, "terms only grow"
         self.current_term = term
         self.voted_for = None
@@ -177,7 +184,7 @@ class Raft(Node):
         if self.role == LEADER:
             self.cancel_timer(HeartbeatDue())
             self.reset_election_timer()
-            self.next_index, self.match_index, self.unanswered, self.waiting = {}, {}, {}, {}
+            self.forget_leadership()
         self.role = FOLLOWER
         self.votes = set()
 
@@ -275,22 +282,27 @@ class Raft(Node):
         self.role = LEADER
         self.leader_id = self.id
         self.votes = set()
+        self.forget_leadership()
         # Fig. 2: nextIndex[] is "initialized to leader last log index + 1" and matchIndex[] is
         # "initialized to 0, increases monotonically".
         self.next_index = dict.fromkeys(self.peers, self.last_log_index + 1)
         self.match_index = dict.fromkeys(self.peers, 0)
-        self.unanswered, self.waiting = {}, {}
         self.note("leader", self.current_term)
         self.cancel_timer(ElectionTimeout())
         self.set_timer(HeartbeatDue(), self.heartbeat_ms)
         # §8: "Raft handles this by having each leader commit a blank no-op entry into the log at
         # the start of its term." It also serves as the first heartbeat.
-        self.append(Entry(self.current_term))
+        self.append((Entry(self.current_term),))
+
+    def forget_leadership(self) -> None:
+        """What a leader knew of others says nothing in another term."""
+        self.next_index, self.match_index, self.unanswered = {}, {}, {}
+        self.received, self.waiting = (), {}
 
     # --- log replication (§5.3): the leader ----------------------------------------------------
 
     def on_request(self, src: NodeId, m: Request) -> None:
-        """A client's operation: reads take the same way through the log as writes, and so are never stale."""
+        """A client's operation: reads go through the log as writes do, and so are never stale."""
         if self.role != LEADER:
             # §8: "that server will reject the client's request and supply information about the
             # most recent leader it has heard from"
@@ -302,15 +314,28 @@ class Raft(Node):
             # responds immediately without re-executing the request."
             self.send(src, Reply(serial, result))
         elif m.serial > max(serial, self.waiting.get(src, 0)):
-            # Fig. 2: "If command received from client: append entry to local log, respond after
-            # entry applied to state machine (§5.3)"
             self.waiting[src] = m.serial
-            self.append(Entry(self.current_term, Command(src, m.serial, m.operation)))
+            self.received += (Command(src, m.serial, m.operation),)
+            if self.is_majority_free():
+                self.append_received()
 
-    def append(self, entry: Entry) -> None:
-        """Append an entry to this leader's log, and send it to all who are not busy."""
+    def is_majority_free(self) -> bool:
+        """Whether enough followers could take entries at once to commit them."""
+        return len(self.members) - len(self.unanswered) >= self.quorum
+
+    def append_received(self) -> None:
+        """Append what clients asked for."""
+        # Fig. 2: "If command received from client: append entry to local log, respond after entry
+        # applied to state machine (§5.3)"
+        if self.received:
+            entries = tuple(Entry(self.current_term, command) for command in self.received)
+            self.received = ()
+            self.append(entries)
+
+    def append(self, entries: tuple[Entry, ...]) -> None:
+        """Append to this leader's log, and send to all who are free."""
         assert self.role == LEADER, "only a leader appends"
-        self.log = (*self.log, entry)
+        self.log += entries
         for peer in self.peers:
             self.replicate(peer)
         self.advance_commit_index()  # a cluster of one is a majority by itself
@@ -333,25 +358,30 @@ class Raft(Node):
         )
 
     def on_heartbeat_due(self, t: HeartbeatDue) -> None:
-        """Be heard; what is still unanswered since the last heartbeat counts as lost."""
+        """Be heard."""
         # Fig. 2: "repeat during idle periods to prevent election timeouts (§5.2)"
-        if self.role != LEADER:
-            return
-        # §5.3: "the leader retries AppendEntries RPCs indefinitely": the answer to this heartbeat
-        # starts it. A follower that is down is sent no entries meanwhile.
-        self.unanswered = {peer: 1 for peer, beats in self.unanswered.items() if beats == 0}
-        for peer in self.peers:
-            self.send_append(peer, 0)
-        self.set_timer(HeartbeatDue(), self.heartbeat_ms)
+        if self.role == LEADER:
+            for peer, beats in self.unanswered.items():
+                self.unanswered[peer] = min(beats + 1, OVERDUE)
+            for peer in self.peers:
+                self.send_append(peer, 0)
+            self.append_received()
+            self.set_timer(HeartbeatDue(), self.heartbeat_ms)
 
     def on_append_reply(self, src: NodeId, m: AppendReply) -> None:
         """A follower has what it was sent, or could not place it."""
         if not self.is_current(m.term) or self.role != LEADER:
             return
+        # §5.3: "If followers crash or run slowly, or if network packets are lost, the leader
+        # retries AppendEntries RPCs indefinitely". It sends no entries to one that is silent.
+        if self.unanswered.get(src) == OVERDUE:
+            del self.unanswered[src]
         if m.success:
             self.record_match(src, m.match_index)
         else:
             self.back_up(src, m.match_index)
+        if self.is_majority_free():
+            self.append_received()
         self.replicate(src)
 
     def record_match(self, peer: NodeId, index: int) -> None:
