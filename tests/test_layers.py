@@ -164,13 +164,6 @@ print(len(psutil.Process().children(recursive=True)))
     assert done.stderr == ""
 
 
-def test_the_vocabulary_of_a_learner_is_small_and_every_word_of_it_works() -> None:
-    words = clusterlab.__all__
-    assert len(words) == len(set(words)) <= 40
-    for word in words:
-        assert getattr(clusterlab, word) is not None
-
-
 # ---- and a broken one is seen --------------------------------------------------------------------
 
 
