@@ -47,6 +47,13 @@ class NotLeader(Message):
     leader: NodeId | None
 
 
+class Refused(Message):
+    """From the leader to a client: nobody will ever do that, for this reason."""
+
+    serial: int
+    reason: str
+
+
 class AnswerOverdue(Timer):
     """The server that was asked has not answered in time."""
 
@@ -191,6 +198,11 @@ class Client(Node):
             return  # the answer to an earlier operation, late or for the second time
         self.server, self.silent = src, None
         self.end("ok", m.result)
+
+    def on_refused(self, src: NodeId, m: Refused) -> None:
+        """The application has no such operation: it certainly had no effect."""
+        if self.operation is not None and m.serial == self.serial:
+            self.end("fail", m.reason)
 
     def on_not_leader(self, src: NodeId, m: NotLeader) -> None:
         """Ask the leader that is named; or the next server, after a pause."""

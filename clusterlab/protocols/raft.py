@@ -27,7 +27,7 @@ from typing import Any, NamedTuple, Self
 from clusterlab.core.node import Message, Node, NodeId, Timer, durable, volatile
 from clusterlab.core.quorum import majority
 from clusterlab.core.spec import KeyValue, Spec
-from clusterlab.protocols.client import NotLeader, Reply, Request
+from clusterlab.protocols.client import NotLeader, Refused, Reply, Request
 
 FOLLOWER, CANDIDATE, LEADER = "follower", "candidate", "leader"
 
@@ -314,10 +314,22 @@ class Raft(Node):
             # responds immediately without re-executing the request."
             self.send(src, Reply(serial, result))
         elif m.serial > max(serial, self.waiting.get(src, 0)):
+            reason = self.refusal(m.operation)
+            if reason is not None:
+                self.send(src, Refused(m.serial, reason))
+                return
             self.waiting[src] = m.serial
             self.received += (Command(src, m.serial, m.operation),)
             if self.is_majority_free():
                 self.append_received()
+
+    def refusal(self, operation: Message) -> str | None:
+        """Why the application has no such operation; once in the log, it would stop every server."""
+        try:
+            self.spec.apply(self.spec.initial(), operation)
+        except TypeError as error:
+            return str(error)
+        return None
 
     def is_majority_free(self) -> bool:
         """Whether enough followers could take entries at once to commit them."""
