@@ -9,7 +9,7 @@ As a file it is JSON lines: a header, then one event a line.
 | deliver | receiver | src, msg; cause: the send or duplicate |
 | fire | owner | timer; cause: the set_timer |
 | save | owner | values: field -> value or Splice |
-| send | sender | dst, msg, delay_ms (how long it will be on its way, if it arrives) |
+| send | sender | dst, msg, delay_ms (its time of flight, if it arrives), reordered (if it is) |
 | duplicate | sender | dst, msg, delay_ms: the network made a second copy; cause: the send |
 | drop | receiver | src, msg, why (lost, partition, isolated, blocked, dead); cause: as of deliver |
 | set_timer | owner | timer, after_ms as drawn, in ms of the owner's clock |
@@ -144,9 +144,11 @@ class Trace:
     def fired(self) -> dict[str, int]:
         """How often each fault really struck: of nodes and links, and messages by their fate.
 
-        A fault that never bit makes a test green for nothing.
+        A fault that never bit makes a test green for nothing; so a message counts as reordered
+        only when a later one of the same link arrived before it.
         """
         counts: Counter[str] = Counter()
+        newest: dict[tuple[NodeId, NodeId | None], int] = {}  # the latest send that has arrived
         for event in self.events:
             if event.kind in FAULT_KINDS:
                 counts[event.kind] += 1
@@ -154,8 +156,11 @@ class Trace:
                 counts[f"message {event.data['why']}"] += 1
             elif event.kind == "duplicate":
                 counts["message duplicated"] += 1
-            elif event.kind == "send" and event.data.get("reordered"):
-                counts["message reordered"] += 1
+            elif event.kind == "deliver" and event.cause is not None:
+                link = (event.data["src"], event.node)
+                if event.cause < newest.get(link, event.cause):
+                    counts["message reordered"] += 1
+                newest[link] = max(event.cause, newest.get(link, event.cause))
         return dict(counts)
 
     def causes(self, seq: int) -> list[TraceEvent]:

@@ -1,5 +1,6 @@
-"""The seeded simulator: a whole cluster in one thread, in virtual time, repeatable to the last message."""
+"""The seeded simulator: a cluster in one thread and virtual time, repeatable to the letter."""
 
-from clusterlab.sim.simulation import InFlight, PendingTimer, Simulation
+from clusterlab.sim.hand import InFlight, PendingTimer
+from clusterlab.sim.simulation import Simulation
 
 __all__ = ["InFlight", "PendingTimer", "Simulation"]

@@ -10,13 +10,13 @@ from clusterlab.core.node import Env, Node, Save, Timer
 from clusterlab.core.values import MUTABLE, copy_value
 
 if TYPE_CHECKING:
-    from clusterlab.sim.simulation import Simulation
+    from clusterlab.sim.engine import Engine
 
 T = TypeVar("T")
 
 
 class Clock:
-    """A node's clock: `offset_ms` ahead of the true time when it was set, `rate` times as fast since."""
+    """A node's clock: `offset_ms` ahead when it was set, and `rate` times as fast since."""
 
     __slots__ = ("offset_ms", "rate", "since_ms")
 
@@ -37,18 +37,18 @@ class Clock:
 class HostEnv(Env):
     """The clock and the choices of one simulated node."""
 
-    __slots__ = ("_clock", "_random", "_simulation")
+    __slots__ = ("_clock", "_engine", "_random")
 
-    def __init__(self, simulation: Simulation, clock: Clock, random: Random) -> None:
+    def __init__(self, engine: Engine, clock: Clock, random: Random) -> None:
         super().__init__()
-        self._simulation = simulation
+        self._engine = engine
         self._clock = clock
         self._random = random
 
     @property
     def now_ms(self) -> int:
         """Computed when it is read, which most protocols never do."""
-        return self._clock.shows(self._simulation.now_ms)
+        return self._clock.shows(self._engine.now_ms)
 
     def choose(self, options: Sequence[T]) -> T:
         """Drawn from the seed."""
@@ -73,14 +73,14 @@ class Host:
         "timers",
     )
 
-    def __init__(self, simulation: Simulation, node: Node, random: Random) -> None:
+    def __init__(self, engine: Engine, node: Node, random: Random) -> None:
         self.id = node.id
         self.node = node
         self.alive = True
         self.paused = False
         self.disk: dict[str, Any] = node.saved()
         self.clock = Clock()
-        self.env = HostEnv(simulation, self.clock, random)
+        self.env = HostEnv(engine, self.clock, random)
         # Pending timers: the number of the heap entry that will fire, and the seq of the set_timer.
         self.timers: dict[Timer, tuple[int, int | None]] = {}
         self.held: list[tuple[Any, ...]] = []  # what arrived while the process was paused

@@ -5,53 +5,65 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from clusterlab.sim.simulation import Simulation
+from contextlib import AbstractContextManager
+from typing import Any
 
 TICK_S = 1 / 60
+LAG_S_MAX = 0.1
+"""What a slow machine could not keep up with is left out, not caught up with at a gallop."""
 
 
 class Pace:
-    """A thread that advances a simulation; it never touches the order of events, only when they are run."""
+    """A thread that advances virtual time; it changes when events run, never their order.
 
-    def __init__(self, simulation: Simulation, speed: float) -> None:
-        self._simulation = simulation
+    Parameters
+    ----------
+    advance:
+        Lets so many ms of virtual time pass.
+    lock:
+        Held while time advances; whoever holds it sees the cluster stand still.
+    speed:
+        Virtual ms for each real ms.
+    """
+
+    def __init__(
+        self, advance: Callable[[float], None], lock: AbstractContextManager[Any], speed: float
+    ) -> None:
+        self._advance = advance
+        self._lock = lock
         self._speed = speed
-        self._changed = threading.Condition()
-        self._stopping = False
+        self._over = threading.Event()
         self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._run, name="clusterlab-pace", daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._run, name="clusterlab-pace", daemon=True).start()
 
-    def wait(self, condition: Callable[[], bool]) -> None:
-        """Wait until `condition()` holds; raises what stopped the simulation, if something did."""
-        with self._changed:
-            while not condition():
-                if self._error is not None:
-                    raise self._error
-                if self._stopping:
-                    return
-                self._changed.wait(timeout=1.0)
+    def wait(self, condition: Callable[[], bool]) -> bool:
+        """Wait until `condition()` holds; False if the pace ended before it did.
+
+        Raises what ended it, if that was an error.
+        """
+        while not condition():
+            if self._error is not None:
+                raise self._error
+            if self._over.is_set():
+                return False
+            self._over.wait(TICK_S)
+        return True
 
     def stop(self) -> None:
-        """End the thread."""
-        self._stopping = True
-        if threading.current_thread() is not self._thread:
-            self._thread.join()
+        """Let no more time pass; from the return of this call on, none does."""
+        with self._lock:
+            self._over.set()
 
     def _run(self) -> None:
         last = time.monotonic()
-        while not self._stopping and self._error is None:
-            time.sleep(TICK_S)
+        while not self._over.wait(TICK_S):
             now = time.monotonic()
             try:
-                self._simulation.advance_to(
-                    self._simulation.now_ms + (now - last) * 1000 * self._speed
-                )
-            except Exception as error:  # noqa: BLE001 - whoever waits is told; a thread has nobody to raise to
+                with self._lock:
+                    if self._over.is_set():
+                        return
+                    self._advance(min(now - last, LAG_S_MAX) * 1000 * self._speed)
+            except Exception as error:  # noqa: BLE001 - whoever waits is told: a thread has nobody
                 self._error = error
+                self._over.set()
             last = now
-            with self._changed:
-                self._changed.notify_all()
