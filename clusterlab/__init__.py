@@ -12,10 +12,31 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from clusterlab.check.linearizability import check_linearizability
     from clusterlab.cluster import Cluster
-    from clusterlab.core.faults import Heal, Isolate, Kill, Link, Partition, Pause, Restart, Resume, Skew
+    from clusterlab.core.faults import (
+        Heal,
+        Isolate,
+        Kill,
+        Link,
+        Partition,
+        Pause,
+        Restart,
+        Resume,
+        Skew,
+    )
     from clusterlab.core.history import Invoke, Invoked, Returned
     from clusterlab.core.network import Network
-    from clusterlab.core.node import WORLD, Deliver, Fire, Message, Node, Start, Timer, durable, step, volatile
+    from clusterlab.core.node import (
+        WORLD,
+        Deliver,
+        Fire,
+        Message,
+        Node,
+        Start,
+        Timer,
+        durable,
+        step,
+        volatile,
+    )
     from clusterlab.core.quorum import majority
     from clusterlab.core.spec import CompareAndSet, Get, KeyValue, Put
     from clusterlab.core.trace import Trace

@@ -26,7 +26,10 @@ FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0 all well, 1 something did not hold, 2 wrong usage, 130 interrupted."""
+    """Run a command.
+
+    Returns the exit code: 0 all well, 1 something did not hold, 2 wrong usage, 130 interrupted.
+    """
     options = _parser().parse_args(arguments)
     # A terminal that closes and a `kill` end a run as Ctrl-C does: what was started is stopped.
     for name in ("SIGTERM", "SIGHUP"):
@@ -43,20 +46,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return USAGE if isinstance(error, ScenarioError) else FAILED
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
+def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - signal hands them in
     raise KeyboardInterrupt
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="clusterlab", description="Learn how clusters work: run them, break them, see why they survive."
+        prog="clusterlab",
+        description="Learn how clusters work: run them, break them, see why they survive.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    lab = commands.add_parser("lab", help="open JupyterLab on a lab (the first one, if none is named)")
+    lab = commands.add_parser(
+        "lab", help="open JupyterLab on a lab (the first one, if none is named)"
+    )
     lab.add_argument("name", nargs="?", default="00", help="a lab or the beginning of its name: 00")
     lab.add_argument("--no-browser", action="store_true", help="only print the address")
-    lab.add_argument("--port", type=int, help="listen here (default: the first free port from 8888)")
+    lab.add_argument(
+        "--port", type=int, help="listen here (default: the first free port from 8888)"
+    )
     lab.add_argument(
         "--fresh", action="store_true", help="start the lab anew; your copy is kept beside it"
     )
@@ -64,15 +72,23 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="run an experiment and tell what happens")
     run.add_argument("name", help="an experiment: see `clusterlab experiments`")
-    run.add_argument("--engine", choices=("sim", "live"), default="sim", help="sim (default) or live on Ray")
+    run.add_argument(
+        "--engine", choices=("sim", "live"), default="sim", help="sim (default) or live on Ray"
+    )
     run.add_argument("--seed", type=int, default=0, help="seeds all that is drawn (default 0)")
-    run.add_argument("--seeds", type=int, default=1, metavar="N", help="run N seeds, from --seed on")
-    run.add_argument("--json", action="store_true", help="print the outcome as JSON, and nothing else")
+    run.add_argument(
+        "--seeds", type=int, default=1, metavar="N", help="run N seeds, from --seed on"
+    )
+    run.add_argument(
+        "--json", action="store_true", help="print the outcome as JSON, and nothing else"
+    )
     run.add_argument("--trace", type=Path, metavar="FILE", help="save the trace as JSON lines")
     run.add_argument("--html", type=Path, metavar="FILE", help="save a page that plays the run")
     run.set_defaults(command=_run)
 
-    experiments = commands.add_parser("experiments", help="list the experiments and their questions")
+    experiments = commands.add_parser(
+        "experiments", help="list the experiments and their questions"
+    )
     experiments.set_defaults(command=_experiments)
 
     doctor = commands.add_parser("doctor", help="say what of this machine is in order, with mends")
@@ -105,7 +121,7 @@ def _run(options: argparse.Namespace) -> int:
         outcome = experiment.run(
             engine=options.engine,
             seed=seed,
-            say=(lambda text: None) if quiet else (lambda text: console.print(f"  {escape(text)}")),
+            say=(lambda _: None) if quiet else (lambda text: console.print(f"  {escape(text)}")),
             **(extra if options.engine == "live" else {}),
         )
         outcomes.append(outcome)
@@ -134,10 +150,13 @@ def _tell(console: Console, outcome: Outcome, *, brief: bool) -> None:
     console.print(table)
     console.print(f"Faults that struck: {_counts(outcome.fired) or 'none'}")
     console.print(
-        f"Operations: {_counts(outcome.operations)}; {outcome.duration_ms:.0f} ms, {len(outcome.trace)} events"
+        f"Operations: {_counts(outcome.operations)}; "
+        f"{outcome.duration_ms:.0f} ms, {len(outcome.trace)} events"
     )
     if not outcome.passed:
-        again = f"clusterlab run {outcome.experiment} --engine {outcome.engine} --seed {outcome.seed}"
+        again = (
+            f"clusterlab run {outcome.experiment} --engine {outcome.engine} --seed {outcome.seed}"
+        )
         console.print(f"Again, with the trace: {again} --trace run.jsonl")
 
 
@@ -164,7 +183,7 @@ def _save_html(outcome: Outcome, path: Path) -> None:
     show(outcome.trace).save_html(path)
 
 
-def _experiments(options: argparse.Namespace) -> int:
+def _experiments(_: argparse.Namespace) -> int:
     from clusterlab.experiments import CATALOGUE  # noqa: PLC0415 - `clusterlab --help` stays quick
 
     table = Table(show_header=False, box=None)
@@ -183,7 +202,7 @@ def _lab(options: argparse.Namespace) -> int:
     notebook = desk.lay_out(options.name, fresh=options.fresh)
     command = desk.jupyter_command(notebook, port=options.port, browser=not options.no_browser)
     Console(highlight=False).print(
-        f"Opening [bold]{notebook.stem}[/]: your copy of it is in {notebook.parent}. Ctrl-C ends it."
+        f"Opening [bold]{notebook.stem}[/]: your copy is in {notebook.parent}. Ctrl-C ends it."
     )
     os.execv(command[0], command)  # Ctrl-C and signals belong to JupyterLab from here on
 
@@ -191,7 +210,7 @@ def _lab(options: argparse.Namespace) -> int:
 # --- doctor ------------------------------------------------------------------------------------
 
 
-def _doctor(options: argparse.Namespace) -> int:
+def _doctor(_: argparse.Namespace) -> int:
     from clusterlab import doctor  # noqa: PLC0415 - `clusterlab --help` stays quick
 
     findings = doctor.diagnose()

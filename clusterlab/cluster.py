@@ -43,13 +43,15 @@ def Cluster(  # noqa: N802 - it reads as the class that it returns one of
     nodes:
         The servers.
     engine:
-        `live`: every node is a process of its own, run by Ray. `sim`: all are simulated in virtual time.
-        The same verbs work on both. Default: the environment variable CLUSTERLAB_ENGINE, else `live`.
+        `live`: every node is a process of its own, run by Ray.
+        `sim`: all are simulated in virtual time. The same verbs work on both.
+        Default: the environment variable CLUSTERLAB_ENGINE, else `live`.
     seed, network, client:
-        See `clusterlab.core.cluster.Cluster`; `client` defaults to the client of the replicated protocols.
+        See `clusterlab.core.cluster.Cluster`;
+        `client` defaults to the client of the replicated protocols.
     options:
-        What only one engine takes: `speed`, `address` (live), `record` (sim). The other ignores `speed`
-        and `address`, so that one line serves both.
+        What only one engine takes: `speed`, `address` (live), `record` (sim).
+        The simulator ignores the first two, so that one line serves both.
 
     Raises ScenarioError for an unknown engine, EngineUnavailable if this machine cannot run it.
     """
@@ -66,5 +68,6 @@ def Cluster(  # noqa: N802 - it reads as the class that it returns one of
 
         return LiveCluster(nodes, seed=seed, network=network, client=client, **options)
     raise ScenarioError(
-        f"there is no engine {engine!r}: write engine='live' (processes, on Ray) or engine='sim' (simulated)."
+        f"there is no engine {engine!r}: "
+        "write engine='live' (processes, on Ray) or engine='sim' (simulated)."
     )

@@ -1,4 +1,4 @@
-"""What an experiment is: nodes, a workload, faults, what must hold, and the question that it answers.
+"""What an experiment is: nodes, a workload, faults, what must hold, and a question.
 
 An experiment is written once against the verbs of `Cluster`, so it runs on the simulator and on Ray
 with one word changed.
@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from clusterlab.cluster import Cluster
 from clusterlab.core.cluster import Cluster as Verbs
+from clusterlab.core.errors import NodeError
 from clusterlab.core.faults import Schedule
 from clusterlab.core.network import Network
 from clusterlab.core.node import Node
@@ -68,10 +69,10 @@ class Outcome:
 
 @dataclass
 class Story:
-    """The run as it is told: `say` prints a line (or does nothing), `random` draws from the seed."""
+    """The run as it is told: `say` prints a line, `random` draws from the seed."""
 
     random: Random
-    say: Callable[[str], None] = lambda text: None
+    say: Callable[[str], None] = lambda _: None
 
 
 class Experiment(ABC):
@@ -97,34 +98,52 @@ class Experiment(ABC):
     def checks(self, cluster: Verbs) -> list[Check]:
         """What must hold at the end."""
 
+    def checks_of_trace(self, trace: Trace) -> list[Check]:  # noqa: ARG002 - for subclasses
+        """What can be said of a run that a failing node has ended."""
+        return []
+
     def run(
         self,
         *,
         engine: str = "sim",
         seed: int = 0,
-        say: Callable[[str], None] = lambda text: None,
+        say: Callable[[str], None] = lambda _: None,
         **options: Any,
     ) -> Outcome:
         """Run it once; the cluster is stopped whatever happens.
 
-        Raises NodeError if a handler does, EngineUnavailable if the engine cannot start here.
+        A handler that raises ends the run and is a check that failed.
+        Raises EngineUnavailable if the engine cannot start here.
         """
         with Cluster(
             self.nodes(), engine=engine, seed=seed, network=self.network, **options
         ) as cluster:
-            self.script(cluster, Story(Random(seed), say))
-            checks = self.checks(cluster)
+            try:
+                self.script(cluster, Story(Random(seed), say))
+                checks = self.checks(cluster)
+            except NodeError as error:
+                checks = [
+                    Check("no node failed", False, str(error)),
+                    *self.checks_of_trace(cluster.trace),
+                ]
             duration_ms = cluster.now_ms
-        operations = {name: 0 for name in ("ok", "fail", "info")}
+        operations = dict.fromkeys(("ok", "fail", "info"), 0)
         for operation in cluster.history:
             operations[operation.outcome] += 1
         return Outcome(
-            self.name, engine, seed, checks, cluster.trace.fired(), operations, duration_ms, cluster.trace
+            self.name,
+            engine,
+            seed,
+            checks,
+            cluster.trace.fired(),
+            operations,
+            duration_ms,
+            cluster.trace,
         )
 
 
 def play(cluster: Verbs, schedule: Schedule) -> None:
-    """Let the faults of a schedule happen, each at its time after now; the last may still be young."""
+    """Let the faults of a schedule happen, each at its time after now."""
     begin = cluster.now_ms
     for at_ms, fault in schedule:
         cluster.run(max(0.0, begin + at_ms - cluster.now_ms))

@@ -25,7 +25,8 @@ def labs_folder() -> Path:
         if any((folder / "labs").glob("*/*.ipynb")):
             return folder / "labs"
     raise ScenarioError(
-        "there are no labs here: run this in the clusterlab folder (the one with README.md and labs/)."
+        "there are no labs here: "
+        "run this in the clusterlab folder (the one with README.md and labs/)."
     )
 
 
@@ -62,7 +63,8 @@ def lay_out(name: str, *, fresh: bool = False) -> Path:
             shutil.copyfile(lab, copy)
     except OSError as error:
         raise ScenarioError(
-            f"cannot make your copy {copy}: {error.strerror}; free some space or run this in a folder of your own."
+            f"cannot make your copy {copy}: {error.strerror}; "
+            "free some space, or run this in a folder of your own."
         ) from error
     return copy
 
@@ -73,14 +75,17 @@ def jupyter_command(notebook: Path, *, port: int | None = None, browser: bool = 
     Raises ScenarioError if JupyterLab is missing or the port that was asked for is taken.
     """
     if find_spec("jupyterlab") is None:
-        raise ScenarioError("JupyterLab is not installed: run `make setup`, or `pip install jupyterlab`.")
+        raise ScenarioError(
+            "JupyterLab is not installed: run `make setup`, or `pip install jupyterlab`."
+        )
     desk = notebook.parents[1]
     command = [sys.executable, "-m", "jupyter", "lab", str(notebook)]
     command += [f"--ServerApp.root_dir={desk}", "--ServerApp.ip=127.0.0.1"]
     if port is not None:
         if not _is_free(port):
             raise ScenarioError(
-                f"port {port} is taken by another program: leave --port out to let a free one be found."
+                f"port {port} is taken by another program: "
+                "leave --port out to let a free one be found."
             )
         command += [f"--port={port}", "--ServerApp.port_retries=0"]
     if not browser:

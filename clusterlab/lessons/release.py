@@ -2,8 +2,9 @@
 
 `python -m clusterlab.lessons.release` writes them, `--check` only says whether they are up to date.
 
-In a solution, what stands between `# BEGIN SOLUTION` and `# END SOLUTION` (one `#`: nbgrader and otter read that too)
-is replaced by a line that says what to do; outputs, counts and the metadata of one machine are removed.
+In a solution, what stands between `# BEGIN SOLUTION` and `# END SOLUTION`
+(one `#`: nbgrader and otter read that too) is replaced by a line that says what to do;
+outputs, counts and the metadata of one machine are removed.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from clusterlab.core.errors import ScenarioError
 
 STUB = "# YOUR CODE HERE"
 _SOLUTION = re.compile(
-    r"^(?P<indent>[ \t]*)# BEGIN SOLUTION\b.*?\n.*?^[ \t]*# END SOLUTION[^\n]*", re.DOTALL | re.MULTILINE
+    r"^(?P<indent>[ \t]*)# BEGIN SOLUTION\b.*?\n.*?^[ \t]*# END SOLUTION[^\n]*",
+    re.DOTALL | re.MULTILINE,
 )
 KEPT_METADATA = ("kernelspec", "language_info")
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -33,7 +35,11 @@ def release(solution: dict[str, Any]) -> dict[str, Any]:
     cells = []
     for number, cell in enumerate(solution["cells"], 1):
         source = _text(cell["source"])
-        released = {**cell, "source": _without_solution(source, number), "metadata": cell["metadata"]}
+        released = {
+            **cell,
+            "source": _without_solution(source, number),
+            "metadata": cell["metadata"],
+        }
         if cell["cell_type"] == "code":
             released |= {"outputs": [], "execution_count": None}
         cells.append(released)
@@ -45,7 +51,8 @@ def _without_solution(source: str, number: int) -> str:
     released = _SOLUTION.sub(lambda found: found["indent"] + STUB, source)
     if "BEGIN SOLUTION" in released or "END SOLUTION" in released:
         raise ScenarioError(
-            f"cell {number} begins or ends a solution alone: write both `# BEGIN SOLUTION` and `# END SOLUTION`."
+            f"cell {number} begins or ends a solution alone: "
+            "write both `# BEGIN SOLUTION` and `# END SOLUTION`."
         )
     return released
 
@@ -60,14 +67,19 @@ def as_text(notebook: dict[str, Any]) -> str:
         {**cell, "source": _text(cell["source"]).splitlines(keepends=True)}
         for cell in notebook["cells"]
     ]
-    return json.dumps({**notebook, "cells": cells}, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+    return (
+        json.dumps({**notebook, "cells": cells}, indent=1, ensure_ascii=False, sort_keys=True)
+        + "\n"
+    )
 
 
 def labs_from(solutions: Path) -> dict[Path, str]:
     """The text of each lab by its path below `labs/`."""
     found = sorted(solutions.glob("*/*.ipynb"))
     if not found:
-        raise ScenarioError(f"there is no solution in {solutions}: run this in the folder of the project.")
+        raise ScenarioError(
+            f"there is no solution in {solutions}: run this in the folder of the project."
+        )
     return {
         path.relative_to(solutions): as_text(release(json.loads(path.read_text(encoding="utf-8"))))
         for path in found
@@ -93,8 +105,12 @@ def stale(solutions: Path, labs: Path) -> list[Path]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the labs, or with `--check` say which are not up to date (exit 1)."""
-    parser = argparse.ArgumentParser(prog="python -m clusterlab.lessons.release", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a lab is stale")
+    parser = argparse.ArgumentParser(
+        prog="python -m clusterlab.lessons.release", description=__doc__
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit 1 if a lab is stale"
+    )
     options = parser.parse_args(arguments)
     solutions, labs = Path("solutions"), Path("labs")
     try:
