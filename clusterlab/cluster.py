@@ -50,8 +50,8 @@ def Cluster(  # noqa: N802 - it reads as the class that it returns one of
         See `clusterlab.core.cluster.Cluster`;
         `client` defaults to the client of the replicated protocols.
     options:
-        What only one engine takes: `speed`, `address` (live), `record` (sim).
-        The simulator ignores the first two, so that one line serves both.
+        `speed` (see `clusterlab.core.cluster.Cluster`), and what only one engine takes:
+        `address` (live; the simulator ignores it, so that one line serves both), `record` (sim).
 
     Raises ScenarioError for an unknown engine, EngineUnavailable if this machine cannot run it.
     """
@@ -60,8 +60,7 @@ def Cluster(  # noqa: N802 - it reads as the class that it returns one of
     if engine == "sim":
         from clusterlab.sim import Simulation  # noqa: PLC0415 - an engine loads when it is used
 
-        for live_only in ("speed", "address"):
-            options.pop(live_only, None)
+        options.pop("address", None)
         return Simulation(nodes, seed=seed, network=network, client=client, **options)
     if engine == "live":
         from clusterlab.live import LiveCluster  # noqa: PLC0415 - Ray loads when it is used

@@ -55,6 +55,9 @@ class Cluster(ABC):
         Makes the client node for `invoke` and `put` when a client of that name does not exist yet.
     seed:
         Seeds everything that is drawn.
+    speed:
+        Ms of cluster time for each ms of real time, in a live cluster and in a simulation that plays:
+        1.0 is real time, 0.05 slow enough to watch a message fly.
     """
 
     engine: ClassVar[str]
@@ -66,9 +69,16 @@ class Cluster(ABC):
         network: Network | None = None,
         client: ClientFactory | None = None,
         seed: int = 0,
+        speed: float = 1.0,
     ) -> None:
         nodes = list(nodes)
         _check_nodes(nodes)
+        if speed <= 0:
+            raise ScenarioError(
+                f"at speed {speed} nothing would ever happen: "
+                "give a speed above 0, such as 0.1 to watch."
+            )
+        self.speed = speed
         self.seed = seed
         self.network = network or Network()
         self.servers: tuple[NodeId, ...] = tuple(node.id for node in nodes)

@@ -60,10 +60,11 @@ class Engine(Cluster):
         network: Network | None = None,
         client: ClientFactory | None = None,
         seed: int = 0,
+        speed: float = 1.0,
         record: bool = True,
     ) -> None:
         nodes = list(nodes)
-        super().__init__(nodes, network=network, client=client, seed=seed)
+        super().__init__(nodes, network=network, client=client, seed=seed, speed=speed)
         self.trace.meta["record"] = record
         self._random = Random(seed)
         self._draw = self._random.random

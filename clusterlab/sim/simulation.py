@@ -62,10 +62,13 @@ class Simulation(Hand):
         network: Network | None = None,
         client: ClientFactory | None = None,
         seed: int = 0,
+        speed: float = 1.0,
         record: bool = True,
     ) -> None:
         self._pace: Pace | None = None
-        super().__init__(nodes, network=network, client=client, seed=seed, record=record)
+        super().__init__(
+            nodes, network=network, client=client, seed=seed, speed=speed, record=record
+        )
 
     # --- time ---
 
@@ -118,9 +121,13 @@ class Simulation(Hand):
                 "look at the trace, or give it a larger limit_ms."
             )
 
-    def play(self, speed: float = 1.0) -> None:
-        """Let virtual time pass by itself, `speed` times as fast as real time, until `halt`."""
+    def play(self, speed: float | None = None) -> None:
+        """Let virtual time pass by itself, `speed` times as fast as real time, until `halt`.
+
+        Without a speed, at that of the cluster.
+        """
         self._check_running()
+        speed = self.speed if speed is None else speed
         if speed <= 0:
             raise ScenarioError(f"play({speed}) would stand still: give a speed above 0, or halt.")
         self.halt()
