@@ -28,10 +28,8 @@ if TYPE_CHECKING:
     from clusterlab.core.node import (
         WORLD,
         Deliver,
-        Fire,
         Message,
         Node,
-        Start,
         Timer,
         durable,
         step,
@@ -40,6 +38,7 @@ if TYPE_CHECKING:
     from clusterlab.core.quorum import majority
     from clusterlab.core.spec import CompareAndSet, Get, KeyValue, Put
     from clusterlab.core.trace import Trace
+    from clusterlab.lessons.predictions import predict
     from clusterlab.protocols.client import Client, counting_writes, mixed_workload
     from clusterlab.protocols.paxos import Acceptor, Learner, Proposer
     from clusterlab.protocols.raft import Raft
@@ -51,10 +50,11 @@ _HOMES = {
     "core.faults": "Heal Isolate Kill Link Partition Pause Restart Resume Skew",
     "core.history": "Invoke Invoked Returned",
     "core.network": "Network",
-    "core.node": "WORLD Deliver Fire Message Node Start Timer durable step volatile",
+    "core.node": "WORLD Deliver Message Node Timer durable step volatile",
     "core.quorum": "majority",
     "core.spec": "CompareAndSet Get KeyValue Put",
     "core.trace": "Trace",
+    "lessons.predictions": "predict",
     "protocols.client": "Client counting_writes mixed_workload",
     "protocols.paxos": "Acceptor Learner Proposer",
     "protocols.raft": "Raft",
@@ -71,7 +71,6 @@ __all__ = [
     "Cluster",
     "CompareAndSet",
     "Deliver",
-    "Fire",
     "Get",
     "Heal",
     "Invoke",
@@ -93,7 +92,6 @@ __all__ = [
     "Resume",
     "Returned",
     "Skew",
-    "Start",
     "Timer",
     "Trace",
     "check_linearizability",
@@ -101,6 +99,7 @@ __all__ = [
     "durable",
     "majority",
     "mixed_workload",
+    "predict",
     "show",
     "step",
     "volatile",

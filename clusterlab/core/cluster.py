@@ -56,7 +56,7 @@ class Cluster(ABC):
     seed:
         Seeds everything that is drawn.
     speed:
-        Ms of cluster time for each ms of real time, in a live cluster and in a simulation that plays:
+        Ms of cluster time for each ms of real time, live and in a simulation that plays:
         1.0 is real time, 0.05 slow enough to watch a message fly.
     """
 
