@@ -24,269 +24,79 @@ Handlers look mutable because that is how the papers read;
 so one class can be simulated, checked, deployed, replayed, hashed and compared.
 Handlers are found by the NAME of the message's class, never by `isinstance`:
 when a notebook cell is run again, messages of the old class still find the new handler.
+
+The parts of the contract have a file each: messages and timers in `message.py`,
+what goes into a step and comes out in `effects.py`, the fields of a class in `fields.py`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
-import inspect
-import re
 import traceback
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from functools import partial
-from typing import (
-    Any,
-    ClassVar,
-    Literal,
-    NamedTuple,
-    Self,
-    TypeAlias,
-    TypeVar,
-    cast,
-    dataclass_transform,
-)
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
+from clusterlab.core.effects import (
+    CancelTimer,
+    Delay,
+    Deliver,
+    Effect,
+    Env,
+    Event,
+    Fire,
+    Note,
+    Save,
+    Send,
+    SetTimer,
+    Start,
+)
 from clusterlab.core.errors import (
     BadValue,
-    DeclarationError,
     HandlerRaised,
     NodeError,
     UndeclaredField,
     UnhandledMessage,
 )
-from clusterlab.core.values import MUTABLE, apply_change, change, copy_value, freeze, show
+from clusterlab.core.fields import Declared, durable, volatile
+from clusterlab.core.message import WORLD, Message, NodeId, Timer, message_classes, snake_case
+from clusterlab.core.values import MUTABLE, apply_change, change, copy_value, freeze
 
-NodeId: TypeAlias = str
-Delay: TypeAlias = "int | tuple[int, int]"
+__all__ = [
+    "WORLD",
+    "CancelTimer",
+    "Delay",
+    "Deliver",
+    "Effect",
+    "Env",
+    "Event",
+    "Fire",
+    "Message",
+    "Node",
+    "NodeId",
+    "Note",
+    "Save",
+    "Send",
+    "SetTimer",
+    "Start",
+    "Step",
+    "Timer",
+    "durable",
+    "message_classes",
+    "restart",
+    "run_in_place",
+    "snake_case",
+    "step",
+    "volatile",
+    "write",
+]
+
 T = TypeVar("T")
-
-WORLD: NodeId = "world"
-"""Where operations come from and results go: the users of the cluster, outside all nodes."""
-
-
-# --- Messages --------------------------------------------------------------------------------
-
-_message_classes: dict[str, type[Message]] = {}
-"""Every message class by its handler's name: `request_vote` -> RequestVote. The newest wins."""
-
-
-def snake_case(name: str) -> str:
-    """`RequestVote` -> `request_vote`: the part of a handler's name after `on_`."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
-
-
-@dataclass_transform(frozen_default=True)
-class Message:
-    """What nodes send: subclass it and list the fields.
-
-    A subclass is a frozen dataclass; its fields must be hashable, because a message that its
-    sender can still change would arrive changed.
-
-    >>> class Ping(Message):
-    ...     number: int
-    >>> Ping(1)
-    Ping(number=1)
-    """
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        try:
-            dataclasses.dataclass(frozen=True, repr=False)(cls)
-        except (TypeError, ValueError) as error:
-            raise DeclarationError(
-                f"{cls.__name__} cannot be a message ({error}): "
-                "list its fields as `name: type`, those with a default last, and let no default be "
-                "a list, dict or set (a tuple serves)."
-            ) from error
-        _message_classes[snake_case(cls.__name__)] = cls
-
-    __repr__ = show
-
-
-class Timer(Message):
-    """A message to my own future; equal timers are the same timer."""
-
-
-# --- What goes into a step, and what comes out ----------------------------------------------
-
-
-class Start(NamedTuple):
-    """The node comes up: at time 0 and after every restart."""
-
-
-class Deliver(NamedTuple):
-    """A message arrives."""
-
-    src: NodeId
-    msg: Message
-
-
-class Fire(NamedTuple):
-    """A timer goes off."""
-
-    timer: Timer
-
-
-Event: TypeAlias = Start | Deliver | Fire
-
-
-class Save(NamedTuple):
-    """Write these durable fields to disk: field -> new value, or a Splice if both are tuples."""
-
-    values: Mapping[str, Any]
-
-
-class Send(NamedTuple):
-    """Hand a message to the network; `dst` may be WORLD."""
-
-    dst: NodeId
-    msg: Message
-
-
-class SetTimer(NamedTuple):
-    """Fire `timer` after so many ms of the node's own clock; the engine draws from a range."""
-
-    timer: Timer
-    after_ms: Delay
-
-
-class CancelTimer(NamedTuple):
-    """Forget `timer`; no harm if it is not pending."""
-
-    timer: Timer
-
-
-class Note(NamedTuple):
-    """Something worth seeing in the trace: `leader`, `chosen`, `applied`."""
-
-    name: str
-    data: Any
-
 
 _effect = tuple.__new__  # a NamedTuple from a tuple: messages are many, keyword constructors slow
 
-Effect: TypeAlias = Save | Send | SetTimer | CancelTimer | Note
 
-
-class Env:
-    """What a step may ask of its engine: the node's clock, and a choice."""
-
-    __slots__ = ("_now_ms",)
-
-    def __init__(self, now_ms: int = 0) -> None:
-        self._now_ms = now_ms
-
-    @property
-    def now_ms(self) -> int:
-        """The node's own clock."""
-        return self._now_ms
-
-    def choose(self, options: Sequence[T]) -> T:
-        """The first option; engines draw, checkers try each."""
-        return options[0]
-
-
-# --- Fields -----------------------------------------------------------------------------------
-
-
-# `init` is there for type checkers: it says that no constructor takes the field.
-def durable(initial: T, *, init: Literal[False] = False) -> T:  # noqa: ARG001
-    """A field on disk: it survives a restart and is saved before the step's messages leave."""
-    return _field(initial, "durable")
-
-
-def volatile(initial: T, *, init: Literal[False] = False) -> T:  # noqa: ARG001
-    """A field in memory: `initial` again after a restart."""
-    return _field(initial, "volatile")
-
-
-def _field(initial: T, kind: str) -> T:
-    return cast(
-        T,
-        dataclasses.field(
-            init=False, default_factory=partial(copy_value, initial), metadata={"kind": kind}
-        ),
-    )
-
-
-_OUTPUTS = ("send", "broadcast", "set_timer", "cancel_timer", "note", "choose", "now_ms", "status")
-
-
-# dataclass_transform makes fields of subclasses only, so `Node.id` needs a class above Node.
-@dataclass_transform(kw_only_default=True, field_specifiers=(durable, volatile, dataclasses.field))
-class _Declared:
-    """Turns the annotations of a Node class into fields, and checks its handlers."""
-
-    _config: ClassVar[frozenset[str]] = frozenset()
-    _durable: ClassVar[tuple[str, ...]] = ()
-    _volatile: ClassVar[tuple[str, ...]] = ()
-    _assignable: ClassVar[frozenset[str]] = frozenset()
-    _handlers: ClassVar[dict[str, Callable[..., None]]] = {}
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        try:
-            dataclasses.dataclass(eq=False, repr=False, kw_only=True)(cls)
-        except (TypeError, ValueError) as error:
-            raise DeclarationError(
-                f"{cls.__name__} cannot be a node ({error}): declare a field as "
-                "`name: type = durable(initial)` or `= volatile(initial)`, and configuration as "
-                "`name: type` or `name: type = default`, where the default is no list, dict or set."
-            ) from error
-        kinds = {
-            f.name: f.metadata.get("kind", "config")
-            for f in dataclasses.fields(cls)  # type: ignore[arg-type]
-        }
-        for name in kinds:
-            if name in _OUTPUTS:
-                raise DeclarationError(
-                    f"{cls.__name__} has a field named {name}, which is a method of every node: "
-                    "give the field another name."
-                )
-        cls._config = frozenset(n for n, kind in kinds.items() if kind == "config")
-        cls._durable = tuple(n for n, kind in kinds.items() if kind == "durable")
-        cls._volatile = tuple(n for n, kind in kinds.items() if kind == "volatile")
-        cls._assignable = frozenset(cls._durable + cls._volatile)
-        cls._handlers = {}
-        _check_handlers(cls)
-
-
-def _check_handlers(cls: type) -> None:
-    """Every `on_...` method must be the handler of a message or timer that exists (rule 6)."""
-    for name, function in vars(cls).items():
-        if not name.startswith("on_") or not callable(function):
-            continue
-        takes: tuple[str, ...]
-        if name == "on_start":
-            takes = ()
-        elif name == "on_message":
-            takes = ("src", "m")
-        elif name == "on_timer":
-            takes = ("t",)
-        else:
-            message = _message_classes.get(name[3:])
-            if message is None:
-                near = difflib.get_close_matches(name[3:], _message_classes, n=1)
-                hint = f"did you mean `on_{near[0]}`?" if near else "is it defined further down?"
-                raise DeclarationError(
-                    f"{cls.__name__} has a handler {name}, but there is no message or timer for "
-                    f"it: {hint} A handler is `on_` and the message's name in small letters, "
-                    "and the message's class stands above the node's."
-                )
-            takes = ("t",) if issubclass(message, Timer) else ("src", "m")
-        given = len(inspect.signature(function).parameters) - 1
-        if given != len(takes):
-            raise DeclarationError(
-                f"{cls.__name__}.{name} takes {given} arguments beside self, not {len(takes)}: "
-                f"write `def {name}({', '.join(('self', *takes))}):`."
-            )
-
-
-# --- The node ---------------------------------------------------------------------------------
-
-
-class Node(_Declared):
+class Node(Declared):
     """One member of a cluster: fields, handlers, and nothing else.
 
     Plain annotated fields are configuration: constructor arguments that never change.
@@ -583,8 +393,3 @@ def write(disk: dict[str, Any], save: Save) -> None:
     """Perform a Save on a disk that is a dict."""
     for name, value in save.values.items():
         disk[name] = apply_change(disk.get(name), value)
-
-
-def message_classes() -> Mapping[str, type[Message]]:
-    """Every message class of this process by its own name; the newest wins."""
-    return {cls.__name__: cls for cls in _message_classes.values()}

@@ -31,7 +31,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os.path
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -205,7 +204,7 @@ class Trace:
             sha.update(json.dumps(event.to_json(), sort_keys=True).encode())
         return sha.hexdigest()[:16]
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
+    def save(self, path: str | Path) -> Path:
         """Write the trace as JSON lines; a file that was there stays whole until the new one is."""
         target = Path(path)
         part = target.with_name(target.name + ".part")
@@ -221,7 +220,7 @@ class Trace:
         return target
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Trace:
+    def load(cls, path: str | Path) -> Trace:
         """Read a trace that `save` wrote."""
         try:
             text = Path(path).read_text(encoding="utf-8")
