@@ -324,7 +324,7 @@ class Raft(Node):
                 self.append_received()
 
     def refusal(self, operation: Message) -> str | None:
-        """Why the application has no such operation; once in the log, it would stop every server."""
+        """Why the application cannot do that; once in the log it would stop every server."""
         try:
             self.spec.apply(self.spec.initial(), operation)
         except TypeError as error:
@@ -454,12 +454,20 @@ class Raft(Node):
             return
         self.take_over(m.prev_log_index, m.entries)
         last_new = m.prev_log_index + len(m.entries)
+        self.follow_commit(m.leader_commit, last_new)
+        self.acknowledge(src, last_new)
+
+    def follow_commit(self, leader_commit: int, last_new: int) -> None:
+        """Commit what the leader has committed, as far as this message reaches."""
         # Fig. 2: "If leaderCommit > commitIndex, set commitIndex = min(leaderCommit, index of last
         # new entry)". What stands behind the last new entry may be left from an earlier term.
-        if min(m.leader_commit, last_new) > self.commit_index:
-            self.commit(min(m.leader_commit, last_new))
-        # Not this server's own last index, for the same reason.
-        self.send(src, AppendReply(self.current_term, True, last_new))
+        index = min(leader_commit, last_new)
+        if index > self.commit_index:
+            self.commit(index)
+
+    def acknowledge(self, leader: NodeId, last_new: int) -> None:
+        """Tell the leader what it may count on; not this log's last index, for the same reason."""
+        self.send(leader, AppendReply(self.current_term, True, last_new))
 
     def has_entry(self, index: int, term: int) -> bool:
         """Whether the log has an entry of this term at `index`; before the first all logs agree."""
@@ -518,6 +526,7 @@ class Raft(Node):
             self.sessions[command.client] = (command.serial, result)
         serial, result = self.sessions[command.client]
         if self.waiting.get(command.client) == command.serial == serial:
+            del self.waiting[command.client]
             self.send(command.client, Reply(serial, result))
 
     def is_new(self, command: Command) -> bool:
