@@ -1,0 +1,175 @@
+"""The disk of live nodes: one SQLite file, outside the process, which survives its death.
+
+One node has one file, so that its death and the loss of its disk are its own
+(clients, which live together, share one). Look into it with any SQLite browser:
+
+| table | row |
+|---|---|
+| fields | node, name, value: a durable field as JSON (`values.encode`); NULL if it is a tuple |
+| items | node, name, position, value: an item of a durable field that is a tuple |
+| frames | the number of the newest trace frame whose saves are in here |
+
+A tuple has a row for each item, so that a log of 20,000 entries grows by one row.
+`synchronous=FULL` in WAL mode: when `commit` returns, the values would survive a loss of power.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from clusterlab.core.node import NodeId
+from clusterlab.core.values import Splice, decode, encode
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS fields (node TEXT, name TEXT, value TEXT, PRIMARY KEY (node, name)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS items (
+  node TEXT, name TEXT, position INTEGER, value TEXT, PRIMARY KEY (node, name, position)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS frames (one INTEGER PRIMARY KEY CHECK (one = 1), life INTEGER, frame INTEGER);
+"""
+_PUT_FIELD = "INSERT OR REPLACE INTO fields VALUES (?, ?, ?)"
+_PUT_ITEM = "INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?)"
+_CUT_ITEMS = "DELETE FROM items WHERE node = ? AND name = ? AND position >= ?"
+_PUT_FRAME = "INSERT OR REPLACE INTO frames VALUES (1, ?, ?)"
+
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+class Disk:
+    """Durable fields of one or more nodes in a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")
+        self._db.executescript(_SCHEMA)
+        # How many items each tuple has, so that appending needs no DELETE; no entry: not a tuple.
+        self._lengths: dict[tuple[NodeId, str], int] = {}
+        for node, name, length in self._db.execute(
+            "SELECT node, name, (SELECT count(*) FROM items i WHERE i.node = f.node AND i.name = f.name)"
+            " FROM fields f WHERE value IS NULL"
+        ):
+            self._lengths[node, name] = length
+
+    def commit(
+        self, saves: Iterable[tuple[NodeId, Mapping[str, Any]]], life: int = 0, frame: int = 0
+    ) -> None:
+        """Write the values of these Saves, in order, and the number of their trace frame, as one transaction."""
+        merged: dict[tuple[NodeId, str], Any] = {}
+        for node, values in saves:
+            for name, value in values.items():
+                key = (node, name)
+                merged[key] = join(merged[key], value) if key in merged else value
+        db = self._db
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            for (node, name), value in merged.items():
+                self._put(db, node, name, value)
+            db.execute(_PUT_FRAME, (life, frame))
+            db.execute("COMMIT")
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
+
+    def _put(self, db: sqlite3.Connection, node: NodeId, name: str, value: Any) -> None:
+        key = (node, name)
+        length = self._lengths.get(key)
+        if type(value) is tuple:
+            value = Splice(0, value)
+        if type(value) is not Splice:
+            if length is not None:
+                db.execute(_CUT_ITEMS, (node, name, 0))
+                del self._lengths[key]
+            db.execute(_PUT_FIELD, (node, name, _to_json(encode(value))))
+            return
+        keep, items = value
+        if length is None:
+            db.execute(_PUT_FIELD, (node, name, None))
+        elif keep < length:
+            db.execute(_CUT_ITEMS, (node, name, keep))
+        rows = [(node, name, keep + i, _to_json(encode(item))) for i, item in enumerate(items)]
+        db.executemany(_PUT_ITEM, rows)
+        self._lengths[key] = keep + len(items)
+
+    def read(self, node: NodeId, vocabulary: Mapping[str, type]) -> dict[str, Any]:
+        """What the disk holds of `node`: field -> value."""
+        return _read(self._db, node, vocabulary)
+
+    def erase(self, node: NodeId) -> None:
+        """Lose everything of `node`."""
+        for key in [key for key in self._lengths if key[0] == node]:
+            del self._lengths[key]
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.execute("DELETE FROM fields WHERE node = ?", (node,))
+        self._db.execute("DELETE FROM items WHERE node = ?", (node,))
+        self._db.execute("COMMIT")
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+
+def join(first: Any, then: Any) -> Any:
+    """One change that does what `first` and `then` do, one after the other."""
+    if type(then) is not Splice:
+        return then
+    if type(first) is Splice:
+        if then.keep < first.keep:
+            return then
+        return Splice(first.keep, first.items[: then.keep - first.keep] + then.items)
+    return first[: then.keep] + then.items  # `first` is a whole tuple
+
+
+def _read(db: sqlite3.Connection, node: NodeId, vocabulary: Mapping[str, type]) -> dict[str, Any]:
+    known = {"Splice": Splice, **vocabulary}
+    values: dict[str, Any] = {}
+    for name, value in db.execute(
+        "SELECT name, value FROM fields WHERE node = ?", (node,)
+    ).fetchall():
+        if value is not None:
+            values[name] = decode(json.loads(value), known)
+        else:
+            rows = db.execute(
+                "SELECT value FROM items WHERE node = ? AND name = ? ORDER BY position",
+                (node, name),
+            )
+            values[name] = tuple(decode(json.loads(row), known) for (row,) in rows)
+    return values
+
+
+def read_disk(path: Path, node: NodeId, vocabulary: Mapping[str, type]) -> dict[str, Any]:
+    """What the file holds of `node`, without disturbing the process that owns it; empty if there is none."""
+    if not path.exists():
+        return {}
+    db = sqlite3.connect(path, isolation_level=None)
+    try:
+        return _read(db, node, vocabulary)
+    except sqlite3.OperationalError:  # the file was made, but not yet its tables
+        return {}
+    finally:
+        db.close()
+
+
+def newest_frame(path: Path, life: int) -> int:
+    """The number of the newest trace frame of `life` whose saves are on this disk; -1 if there is none."""
+    if not path.exists():
+        return -1
+    db = sqlite3.connect(path, isolation_level=None)
+    try:
+        row = db.execute("SELECT frame FROM frames WHERE life = ?", (life,)).fetchone()
+    except sqlite3.OperationalError:
+        return -1
+    finally:
+        db.close()
+    return -1 if row is None else int(row[0])
+
+
+def lose(path: Path) -> None:
+    """Delete the file and what SQLite keeps beside it."""
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)

@@ -1,0 +1,512 @@
+"""What surrounds live nodes in their process: inbox, disk, clock, switch and journal.
+
+This is the only place where effects happen for real. One thread does everything, in turns:
+
+1. take all that has arrived and all that is due;
+2. run each through `run_in_place`, collecting the effects;
+3. write the records of these steps to the journal;
+4. save once, for all of them (group commit);
+5. send: one batch to each process, and the answers to those who wait.
+
+So the order of rule 4 is kept (nothing leaves before its save is on the disk), and the disk is
+asked once for many messages. A server has a process of its own; clients share one.
+"""
+
+from __future__ import annotations
+
+import gc
+import heapq
+import os
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from random import Random
+from typing import Any
+
+from clusterlab.core.errors import NodeError
+from clusterlab.core.faults import Fault, Kill, Pause, Restart, Resume, Skew
+from clusterlab.core.history import Invoke, Invoked, Returned
+from clusterlab.core.network import Switch
+from clusterlab.core.node import (
+    WORLD,
+    CancelTimer,
+    Deliver,
+    Event,
+    Fire,
+    Message,
+    NodeId,
+    Note,
+    Save,
+    Send,
+    SetTimer,
+    Start,
+    restart,
+    run_in_place,
+)
+from clusterlab.live import records as r
+from clusterlab.live.clocks import ClusterClock, LiveEnv, Origin, Skewed
+from clusterlab.live.disk import Disk
+from clusterlab.live.hosted import Born, Hosted, HostName, Post, Reply, Setting, Waiting
+from clusterlab.live.wire import Wire, names_for
+
+STEPS_A_TURN = 512
+"""A turn ends after so many steps, so that their effects do not wait without end."""
+GOODBYE_S = 1.0
+"""How long a process that dies within a step waits for the messages of that step to get out."""
+
+_MESSAGE, _TIMER = 0, 1
+_SILENT = (r.SILENT,)
+_deliver = tuple.__new__
+
+
+class Host:
+    """The nodes of one process, and the thread that runs them."""
+
+    def __init__(
+        self, setting: Setting, wire: Wire, post: Post, die: Callable[[], None] | None = None
+    ) -> None:
+        self.setting = setting
+        self._die = die or _kill_myself
+        self._wire = wire
+        self._post = post
+        self._life = setting.life
+        self._record = setting.record
+        folder = Path(setting.directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._disk = Disk(disk_path(folder, setting.name))
+        self._journal = r.Journal(journal_path(folder, setting.name, setting.life), wire)
+        self._switch = Switch(setting.network)
+        for fault in setting.faults:
+            self._switch.apply(fault)
+        self._where: dict[NodeId, HostName] = {}
+        self._nodes: dict[NodeId, Hosted] = {}
+        self._inbox: SimpleQueue[tuple[Any, ...]] = SimpleQueue()
+        self._heap: list[tuple[Any, ...]] = []
+        self._count = 0
+        self._last_due: dict[tuple[NodeId, NodeId], float] = {}
+        self._clock = ClusterClock(Origin.now(1.0))
+        self._stopping = False
+        # What a turn collects.
+        self._records: list[r.Record] = []
+        self._saves: list[tuple[NodeId, Mapping[str, Any]]] = []
+        self._out: dict[HostName, list[tuple[Any, ...]]] = {}
+        self._local: list[tuple[Any, ...]] = []
+        self._answers: list[tuple[Hosted, Message]] = []
+        self._outs: list[tuple[Any, ...]] = []
+        self._thread = threading.Thread(target=self._main, name="clusterlab-host", daemon=True)
+
+    # --- called from other threads ---
+
+    def begin(self, origin: Origin, where: Mapping[NodeId, HostName], born: list[Born]) -> None:
+        """Start the nodes; mail that came earlier has waited."""
+        self._clock = ClusterClock(origin)
+        self._where = dict(where)
+        self._inbox.put(("control", self._control_bear, (born,), Reply()))
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 50)  # a burst of messages is no reason to look for cycles
+        self._thread.start()
+
+    def deliver(self, batch: bytes) -> None:
+        """Mail from another process."""
+        self._inbox.put(("batch", batch))
+
+    def invoke(self, node: NodeId, operation: Message, limit_s: float) -> Returned | None:
+        """Hand an operation to a node and wait for what it returns; None at the limit."""
+        waiting = Waiting(operation)
+        self._inbox.put(("invoke", node, waiting))
+        if not waiting.done.wait(limit_s):
+            self._inbox.put(("forget", node, waiting))
+            return None
+        return waiting.answer
+
+    def submit(self, node: NodeId, operation: Message) -> None:
+        """Hand an operation to a node without waiting."""
+        self._inbox.put(("invoke", node, Waiting(operation)))
+
+    def control(self, what: str, *args: Any) -> Any:
+        """Have the thread do something between two turns, and wait for it."""
+        reply = Reply()
+        self._inbox.put(("control", getattr(self, "_control_" + what), args, reply))
+        reply.done.wait()
+        if reply.error is not None:
+            raise reply.error
+        return reply.value
+
+    # --- the loop ---
+
+    def _main(self) -> None:
+        try:
+            while not self._stopping:
+                self._take(self._patience())
+                self._turn()
+        except BaseException as error:  # our own mistake: say so, and die like a node
+            told = (
+                f"the live engine failed in the process of {self.setting.name} ({error!r}): "
+                "make a new cluster, and please report what led to this."
+            )
+            outs = [(r.FAILED, told, "ClusterlabError", traceback.format_exc())]
+            self._records.append(
+                (r.STEP, self._clock.now_ms(), self.setting.name, (r.SILENT,), outs)
+            )
+            self._journal.write(self._records, marked=True)
+            self._die()
+
+    def _patience(self) -> float | None:
+        """How long nothing is due, in seconds; None: nothing ever."""
+        heap = self._heap
+        if not heap:
+            return None
+        return max(0.0, self._clock.seconds(heap[0][0] - self._clock.now_ms()))
+
+    def _take(self, patience: float | None) -> None:
+        inbox = self._inbox
+        try:
+            item = inbox.get(timeout=patience) if patience != 0.0 else inbox.get_nowait()
+            while True:
+                kind = item[0]
+                if kind == "batch":
+                    self._unpack(item[1])
+                elif kind == "invoke":
+                    self._invoked(item[1], item[2])
+                elif kind == "control":
+                    self._obey(*item[1:])
+                else:
+                    host = self._nodes.get(item[1])
+                    if host is not None and item[2] in host.waiting:
+                        host.waiting.remove(item[2])
+                item = inbox.get_nowait()
+        except Empty:
+            pass
+
+    def _unpack(self, batch: bytes) -> None:
+        sent_ms, letters = self._wire.loads(batch)
+        behind = self._clock.now_ms() - sent_ms
+        late = min(
+            behind, 0.0
+        )  # the sender's clock is ahead: nothing arrives later than it would here
+        heap, number = self._heap, self._count
+        for due, src, dst, name, msg in letters:
+            number += 1
+            heapq.heappush(heap, (due + late, number, _MESSAGE, dst, src, msg, name))
+        self._count = number
+
+    def _invoked(self, node: NodeId, waiting: Waiting) -> None:
+        host = self._nodes.get(node)
+        if host is not None and host.alive:
+            host.waiting.append(waiting)
+            self._push(self._clock.now_ms(), _MESSAGE, node, WORLD, Invoke(waiting.operation), None)
+
+    def _obey(self, what: Callable[..., Any], args: tuple[Any, ...], reply: Reply) -> None:
+        self._turn()  # what was taken before comes first
+        try:
+            reply.value = what(*args)
+        except Exception as error:  # noqa: BLE001 - goes to who asked
+            reply.error = error
+        self._turn_if_needed()
+        reply.done.set()
+
+    def _turn_if_needed(self) -> None:
+        if self._records or self._saves or self._out:
+            self._perform()
+
+    def _turn(self) -> None:
+        """Run what is due, then perform the effects of all of it."""
+        heap = self._heap
+        now = self._clock.now_ms()
+        left = STEPS_A_TURN
+        while heap and heap[0][0] <= now and left:
+            entry = heapq.heappop(heap)
+            left -= 1
+            host = self._nodes.get(entry[3])
+            if host is None:
+                continue
+            if entry[2] == _TIMER and host.timers.get(entry[4]) != entry[1]:
+                continue  # cancelled, set anew, or the node died
+            if host.paused:
+                host.held.append(entry)
+            elif entry[2] == _TIMER:
+                del host.timers[entry[4]]
+                trigger = (r.FIRED, entry[4]) if self._record else _SILENT
+                self._run(host, Fire(entry[4]), trigger)
+            else:
+                self._arrive(host, entry[4], entry[5], entry[6])
+        self._turn_if_needed()
+
+    def _push(self, due_ms: float, kind: int, node: NodeId, a: Any, b: Any, c: Any) -> int:
+        self._count = number = self._count + 1
+        heapq.heappush(self._heap, (due_ms, number, kind, node, a, b, c))
+        return number
+
+    def _arrive(self, host: Hosted, src: NodeId, msg: Message, name: r.MessageName | None) -> None:
+        if src == WORLD:
+            if host.alive:
+                self._run(host, Deliver(src, msg), _SILENT)
+            return
+        if not host.alive or (src, host.id) not in self._switch.plain:
+            why = self._switch.cut(src, host.id) if host.alive else "dead"
+            if why is not None:
+                self._dropped(host.id, name, why)
+                return
+        trigger = (r.DELIVERED, name) if self._record else _SILENT
+        self._run(host, _deliver(Deliver, (src, msg)), trigger)
+
+    def _dropped(self, node: NodeId, name: r.MessageName | None, why: str) -> None:
+        if self._record:
+            self._records.append((r.DROPPED, self._clock.now_ms(), node, name, why))
+
+    # --- one step ---
+
+    def _run(self, host: Hosted, event: Event, trigger: tuple[Any, ...]) -> None:
+        if host.crash_after is not None:
+            self._turn_if_needed()  # the steps before it are whole
+        self._outs = outs = []
+        at_ms = self._clock.now_ms()
+        try:
+            effects = run_in_place(host.node, event, host.env)
+            dies = host.crash_after is not None
+            self._collect(host, effects[: host.crash_after] if dies else effects, at_ms)
+        except NodeError as error:
+            details = "".join(traceback.format_exception(error))
+            outs.append((r.FAILED, str(error), type(error).__name__, details))
+            self._records.append((r.STEP, at_ms, host.id, trigger, outs))
+            self._bury(host)
+            return
+        if dies:
+            outs.append((r.KILLED, host.crash_after))
+            host.crash_after = None
+            self._records.append((r.STEP, at_ms, host.id, trigger, outs))
+            self._bury(host)
+            return
+        if host.shows:
+            status = host.node.status()
+            if status != host.shown:
+                host.shown = dict(status)
+                outs.append((r.STATE, host.shown))
+        if outs or self._record:
+            self._records.append((r.STEP, at_ms, host.id, trigger, outs))
+
+    def _collect(self, host: Hosted, effects: list[Any], at_ms: float) -> None:
+        """Sort the effects of a step into what the end of the turn performs, and write them down."""
+        record, outs = self._record, self._outs
+        for effect in effects:
+            kind = type(effect)
+            if kind is Send:
+                self._send(host, effect.dst, effect.msg, at_ms)
+            elif kind is SetTimer:
+                self._set_timer(host, effect, at_ms)
+            elif kind is Save:
+                self._saves.append((host.id, effect.values))
+                if record:
+                    outs.append((r.SAVE, effect.values))
+            elif kind is Note:
+                outs.append((r.NOTE, effect.name, effect.data))
+            elif kind is CancelTimer and host.timers.pop(effect.timer, None) is not None and record:
+                outs.append((r.CANCEL_TIMER, effect.timer))
+
+    def _set_timer(self, host: Hosted, effect: SetTimer, at_ms: float) -> None:
+        timer, after_ms = effect
+        if type(after_ms) is tuple:
+            low, high = after_ms
+            after = low + host.random.random() * (high - low)
+        else:
+            after = float(after_ms)  # type: ignore[arg-type]
+        due = at_ms + after / host.env.skewed.rate
+        host.timers[timer] = self._push(due, _TIMER, host.id, timer, None, None)
+        if self._record:
+            self._outs.append((r.SET_TIMER, timer, round(after, 3)))
+
+    def _send(self, host: Hosted, dst: NodeId, msg: Message, at_ms: float) -> None:
+        src = host.id
+        target = self._where.get(dst)
+        if target is None:
+            self._to_world(host, dst, msg)
+            return
+        link = (src, dst)
+        plain = self._switch.plain.get(link)
+        if plain is not None:
+            delay = plain[0] + host.random.random() * plain[1] if plain[1] else plain[0]
+            self._fly(r.SEND, link, target, msg, at_ms, delay, False)
+            return
+        flights = self._switch.fate(src, dst, host.random.random)
+        if isinstance(flights, str):
+            if self._record:
+                self._outs.append((r.LOST, dst, msg, flights))
+            return
+        kind = r.SEND
+        for delay, reordered in flights:
+            self._fly(kind, link, target, msg, at_ms, delay, reordered)
+            kind = r.DUPLICATE
+
+    def _fly(
+        self,
+        kind: int,
+        link: tuple[NodeId, NodeId],
+        target: HostName,
+        msg: Message,
+        at_ms: float,
+        delay: float,
+        reordered: bool,
+    ) -> None:
+        """Put one copy of a message into the batch for its process."""
+        due = at_ms + delay
+        if not reordered:
+            # A link keeps the order: a message never arrives before an earlier one.
+            last = self._last_due.get(link, 0.0)
+            due = max(due, last)
+            self._last_due[link] = due
+        self._count = number = self._count + 1
+        letter = (due, link[0], link[1], (self._life, number), msg)
+        if target == self.setting.name:
+            self._local.append(letter)
+            life = self._life
+        else:
+            self._out.setdefault(target, []).append(letter)
+            life = self._post.life(target)
+        if self._record:
+            self._outs.append((kind, number, link[1], msg, due - at_ms, reordered, life))
+
+    def _to_world(self, host: Hosted, dst: NodeId, msg: Message) -> None:
+        if dst != WORLD:
+            raise NodeError(
+                f"{host.node} sends {msg!r} to {dst!r}, but there is no such node: "
+                f"send to {', '.join(self._where)}."
+            )
+        if isinstance(msg, Invoked):
+            self._outs.append((r.INVOKED, msg.operation))
+            self._answers.append((host, msg))
+        elif isinstance(msg, Returned):
+            self._outs.append((r.RETURNED, msg.outcome, msg.value))
+            self._answers.append((host, msg))
+        elif self._record:
+            self._outs.append((r.TO_WORLD, msg))
+
+    # --- the effects ---
+
+    def _perform(self) -> None:
+        """Journal, disk, network, in this order."""
+        records, saves = self._records, self._saves
+        if records:
+            self._records = []
+            self._journal.write(records, marked=not saves)
+        if saves:
+            self._saves = []
+            self._disk.commit(saves, self._life, self._journal.frame)
+            if records:
+                self._journal.mark()
+        if self._out:
+            out, self._out = self._out, {}
+            now = self._clock.now_ms()
+            for target, letters in out.items():
+                self._post.send(target, self._wire.dumps((now, letters)))
+        if self._local:
+            local, self._local = self._local, []
+            for due, src, dst, name, msg in local:
+                self._push(due, _MESSAGE, dst, src, msg, name)
+        if self._answers:
+            answers, self._answers = self._answers, []
+            for host, msg in answers:
+                host.tell(msg)
+
+    # --- dying ---
+
+    def _bury(self, host: Hosted) -> None:
+        """What was collected is performed; then the node is dead, and its process if it is its own."""
+        host.alive = host.paused = False
+        host.timers.clear()
+        for entry in host.held:  # mail that waited for a paused node dies with it
+            if entry[2] == _MESSAGE and entry[6] is not None:
+                self._dropped(host.id, entry[6], "dead")
+        host.held.clear()
+        self._perform()
+        if self.setting.alone:
+            self._stopping = True
+            self._post.flush(GOODBYE_S)
+            self._die()
+
+    # --- what the driver asks for ---
+
+    def _bear(self, born: Sequence[Born]) -> None:
+        """Nodes come up."""
+        for one in born:
+            node_id = one.node.id
+            random = Random(f"{self.setting.seed} {node_id} {self._life}")
+            env = LiveEnv(self._clock, random, one.skewed)
+            node = one.node
+            if one.again:
+                node = restart(
+                    node, self._disk.read(node_id, names_for([node], self._wire.classes))
+                )
+            self._saves.append((node_id, node.saved()))
+            self._nodes[node_id] = Hosted(node, env, random)
+        self._perform()
+        for one in born:
+            self._run(self._nodes[one.node.id], Start(), (r.STARTED,))
+
+    def _control_bear(self, born: Sequence[Born]) -> None:
+        self._bear(born)
+
+    def _control_where(self, where: Mapping[NodeId, HostName]) -> None:
+        self._where.update(where)
+
+    def _control_switch(self, faults: Sequence[Fault]) -> None:
+        self._switch = switch = Switch(self.setting.network)
+        for fault in faults:
+            switch.apply(fault)
+
+    def _control_state(self, node: NodeId) -> dict[str, Any]:
+        host = self._nodes[node]
+        if host.alive:
+            return host.node.state()
+        return self._disk.read(node, names_for([host.node], self._wire.classes))
+
+    def _control_strike(self, fault: Fault) -> None:
+        """A fault of one node that its own process carries out."""
+        host = self._nodes[fault.about or ""]
+        if isinstance(fault, Kill) and fault.effects is not None:
+            host.crash_after = fault.effects  # the trace has it when it happens
+            return
+        now = self._clock.now_ms()
+        self._records.append((r.FAULT, now, host.id, fault.kind, fault.data()))
+        match fault:
+            case Kill():
+                self._bury(host)
+            case Restart(disk=disk):
+                if disk == "lose":
+                    self._disk.erase(host.id)
+                self._bear([Born(host.node, host.env.skewed, again=True)])
+            case Pause():
+                host.paused = True
+            case Resume():
+                host.paused = False
+                for _, number, *rest in host.held:
+                    heapq.heappush(self._heap, (now, number, *rest))
+                host.held.clear()
+            case Skew(offset_ms=offset_ms, rate=rate):
+                host.env.skewed = Skewed(offset_ms, rate, now)
+
+    def _control_sync(self) -> None:
+        """Nothing: that it was done means that all before it was done."""
+
+    def _control_stop(self) -> None:
+        self._stopping = True
+        self._perform()
+        self._journal.close()
+        self._disk.close()
+
+
+def disk_path(folder: Path, host: HostName) -> Path:
+    """Where the disk of a process is."""
+    return folder / f"{host}.sqlite"
+
+
+def journal_path(folder: Path, host: HostName, life: int) -> Path:
+    """Where a process writes its records."""
+    return folder / f"{host}.{life}.journal"
+
+
+def _kill_myself() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
