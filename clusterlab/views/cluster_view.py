@@ -1,0 +1,102 @@
+"""The widget: a cluster as it runs, or a recorded run, as a topology above a space-time diagram."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import anywidget
+
+from clusterlab.core.cluster import Cluster
+from clusterlab.core.trace import Trace
+from clusterlab.views.feed import Feed
+from clusterlab.views.page import recorded, save, style, widget_script
+from clusterlab.views.picture import picture
+from clusterlab.views.state import State, sentence
+
+
+class ClusterView(anywidget.AnyWidget):
+    """A picture of a cluster; made by `watch` or `show`.
+
+    It reads trace records and gives commands as faults. It knows no protocol:
+    roles and types of messages are names, with a colour and a shape each.
+    """
+
+    _esm = widget_script()
+    _css = style()
+
+    def __init__(self, trace: Trace, cluster: Cluster | None = None, speed: float = 1.0) -> None:
+        super().__init__()
+        self._trace = trace
+        self._lock = threading.Lock()
+        self._state = State(trace.meta.get("servers", ()), trace.meta.get("clients", ()))
+        self._past: dict[str, Any] | None = None
+        self._feed = None if cluster is None else Feed(cluster, self.send, speed)
+        self.on_msg(self._receive)
+
+    @classmethod
+    def watch(cls, cluster: Cluster, speed: float = 1.0) -> ClusterView:
+        """A picture of a running cluster."""
+        return cls(cluster.trace, cluster, speed)
+
+    @classmethod
+    def show(cls, trace: Trace) -> ClusterView:
+        """A picture that plays a recorded run."""
+        return cls(trace)
+
+    @property
+    def running(self) -> bool:
+        """Whether records are being sent to a picture on the screen."""
+        return self._feed is not None and self._feed.running
+
+    def sentence(self) -> str:
+        """The cluster as it is now, in words."""
+        with self._lock:
+            return sentence(self._now())
+
+    def svg(self) -> str:
+        """The cluster as it is now, as a still picture."""
+        with self._lock:
+            return picture(self._now())
+
+    def save_html(self, path: str | os.PathLike[str]) -> Path:
+        """Write one HTML file that plays the run so far, without a kernel and without a network."""
+        return save(self._trace, path)
+
+    def close(self) -> None:
+        """Remove the picture and end what serves it; the cluster goes on."""
+        if self._feed is not None:
+            self._feed.stop()
+        super().close()
+
+    def _now(self) -> State:
+        """The state after all records; those that came since the last time are added."""
+        meta = self._trace.meta
+        self._state.know(meta.get("servers", ()), meta.get("clients", ()))
+        return self._state.add_all(self._trace.events[self._state.count :])
+
+    def _receive(self, _: Any, content: dict[str, Any], __: Any) -> None:
+        action = content.get("do")
+        if self._feed is None:
+            if action == "ready":
+                self._past = self._past or recorded(self._trace)
+                self.send({**self._past, "to": content["view"]})
+        elif action == "ready":
+            self._feed.open(content["view"])
+        elif action == "bye":
+            self._feed.leave(content["view"])
+        else:
+            self._feed.command(content)
+
+    def __repr__(self) -> str:
+        return self.sentence()
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """The widget, and for where no widget can run the picture and the sentence."""
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if bundle is None:
+            return None
+        data, metadata = bundle
+        return {**data, "image/svg+xml": self.svg(), "text/plain": self.sentence()}, metadata

@@ -1,0 +1,73 @@
+// Which moment of cluster time is shown. A live picture follows the cluster a tenth of a second behind,
+// so that it moves evenly though records come in batches; a recorded one plays at the speed one chooses.
+
+const LAG_MS = 100; // of real time
+const CATCH_UP_MS = 350; // a picture that is behind catches up with this time constant
+const STALE_MS = 300; // after so long without news the cluster is taken to stand still
+
+class LiveClock {
+  constructor(nowMs) {
+    this.shown = nowMs;
+    this.newest = nowMs;
+    this.newestAt = performance.now();
+    this.samples = [];
+    this.rate = 0; // ms of cluster time per ms of real time
+    this.frozen = false;
+  }
+
+  heard(nowMs) {
+    const at = performance.now();
+    this.newest = Math.max(this.newest, nowMs);
+    this.newestAt = at;
+    this.samples.push([at, nowMs]);
+    while (this.samples[0][0] < at - 2000) this.samples.shift();
+    const [first, last] = [this.samples[0], this.samples[this.samples.length - 1]];
+    // A cluster that is stepped by hand jumps now and then: that is no speed.
+    const steady = this.samples.length >= 8 && last[0] - first[0] > 400;
+    this.rate = steady ? Math.max(0, (last[1] - first[1]) / (last[0] - first[0])) : 0;
+  }
+
+  tick(dt) {
+    if (this.frozen) return this.shown;
+    const since = performance.now() - this.newestAt;
+    const stale = since > STALE_MS;
+    if (stale) this.rate = 0;
+    const target = stale ? this.newest : this.newest + this.rate * (since - LAG_MS);
+    const behind = target - this.shown;
+    if (behind > 0) {
+      const caught = behind * (1 - Math.exp(-dt / CATCH_UP_MS));
+      this.shown += Math.min(behind, Math.max(caught, this.rate * dt));
+      if (this.rate === 0 && target - this.shown < 0.01) this.shown = target;
+    }
+    return this.shown;
+  }
+
+  toNow() {
+    this.frozen = false;
+    this.shown = Math.max(this.shown, this.newest - this.rate * LAG_MS);
+  }
+}
+
+class RecordedClock {
+  constructor(from, to, rate) {
+    Object.assign(this, { from, to, rate, shown: from, playing: false });
+  }
+
+  tick(dt) {
+    if (this.playing) {
+      this.shown = Math.min(this.to, this.shown + this.rate * dt);
+      if (this.shown >= this.to) this.playing = false;
+    }
+    return this.shown;
+  }
+}
+
+// A speed at which a typical message is seen for a third of a second.
+const SPEEDS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10];
+
+function watchableSpeed(records) {
+  const delays = records.filter((r) => r.kind === "send" && r.data.delay_ms).map((r) => r.data.delay_ms).sort((a, b) => a - b);
+  if (!delays.length) return 0.1;
+  const wanted = delays[delays.length >> 1] / 300;
+  return SPEEDS.reduce((best, s) => (Math.abs(Math.log(s / wanted)) < Math.abs(Math.log(best / wanted)) ? s : best));
+}

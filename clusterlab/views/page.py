@@ -1,0 +1,131 @@
+"""The scripts of the view put together, and a page of its own that plays a recorded run.
+
+There is no bundler: the parts are plain scripts that share one scope, joined in order.
+The page holds everything in one file and forbids itself every request.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import cache
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from clusterlab.core.errors import TraceError
+from clusterlab.core.trace import Trace
+from clusterlab.views.palette import for_browser
+from clusterlab.views.picture import picture
+from clusterlab.views.records import records_json
+from clusterlab.views.state import State, sentence
+
+HERE = Path(__file__).parent
+PARTS = ("dom", "model", "layout", "clock", "nodes", "stage", "tape", "controls", "cluster_view")
+PAST_LIMIT = 20_000
+"""A picture that opens gets so many of the newest events, and the state before them."""
+
+
+@cache
+def script() -> str:
+    """The scripts of the view, without a way in."""
+    looks = json.dumps(for_browser(), separators=(",", ":"))
+    parts = [(HERE / "js" / f"{part}.js").read_text(encoding="utf-8") for part in PARTS]
+    return "\n".join([f"const LOOKS = {looks};", *parts])
+
+
+def widget_script() -> str:
+    """The scripts as the one module that anywidget takes."""
+    return f"{script()}\nexport default {{ render }};\n"
+
+
+@cache
+def style() -> str:
+    """The style sheet of the view."""
+    return (HERE / "cluster_view.css").read_text(encoding="utf-8")
+
+
+def past(before: State, trace: Trace, start: int, end: int) -> dict[str, Any]:
+    """What a picture needs to begin: the events from `start` to `end`, and the state before them.
+
+    `before` is that state: the one after the first `start` events.
+    """
+    state = State(before.servers, before.clients)
+    servers = trace.meta.get("servers")
+    if servers is None:  # written by hand: every node that does something is on the ring
+        state.add_all(trace.events[start:end])
+        servers = state.servers
+    return {
+        "type": "past",
+        "servers": list(servers),
+        "clients": list(trace.meta.get("clients", ())) or state.clients,
+        "serversKnown": trace.meta.get("servers") is not None,
+        "roles": list(before.roles),
+        "types": list(before.types),
+        "base": records_json(before.base()),
+        "records": records_json(trace.events[start:end]),
+        "left_out": start,
+    }
+
+
+def recorded(trace: Trace, limit: int = PAST_LIMIT) -> dict[str, Any]:
+    """What a picture needs to play the newest `limit` events of a trace."""
+    end = len(trace)
+    start = max(0, end - limit)
+    before = State(trace.meta.get("servers", ()), trace.meta.get("clients", ()))
+    before.add_all(trace.events[:start])
+    return {**past(before, trace, start, end), "live": False, "start": "play"}
+
+
+def page(data: dict[str, Any], title: str, still: str) -> str:
+    """A page that plays `data`; `still` is what it shows where scripts are forbidden."""
+    # "<" cannot end the script element, or begin a comment in it, when it is written as an escape.
+    inside = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
+    page_script = (HERE / "js" / "page.js").read_text(encoding="utf-8")
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{escape(title)}</title>
+<style>
+body {{ max-width: 960px; margin: 32px auto; padding: 0 16px; background: Canvas; color: CanvasText;
+  font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }}
+h1 {{ margin: 0 0 16px; font-size: 20px; font-weight: 600; }}
+{style()}
+</style>
+</head>
+<body>
+<h1>{escape(title)}</h1>
+<div id="clusterlab"></div>
+<noscript>{still}</noscript>
+<script type="application/json" id="clusterlab-data">{inside}</script>
+<script type="module">
+{script()}
+{page_script}
+</script>
+</body>
+</html>
+"""
+
+
+def save(
+    trace: Trace, path: str | os.PathLike[str], title: str | None = None, limit: int = PAST_LIMIT
+) -> Path:
+    """Write a page that plays the newest `limit` events of a trace, and return its path.
+
+    Raises TraceError if the file cannot be written.
+    """
+    target = Path(path)
+    state = State.of(trace)
+    text = page(recorded(trace, limit), title or sentence(state), picture(state))
+    try:
+        target.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise TraceError(
+            f"cannot write the picture to {target}: {error.strerror}; "
+            "name a file in a folder that you can write to."
+        ) from error
+    return target
