@@ -1,0 +1,209 @@
+"""Live commits: five Raft nodes on Ray, beside a bare Ray call and beside pysyncobj."""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from clusterlab.core.network import Network
+from clusterlab.core.node import NodeId
+from clusterlab.protocols.client import Client, counting_writes
+from clusterlab.protocols.raft import Raft
+from tests.bench.bare_ray import round_trips_ms
+from tests.bench.figures import Comparison, Measured, Section, Target, percentile
+from tests.bench.machine import Plan, is_installed, version
+from tests.bench.syncobj import SyncObjCluster
+
+if TYPE_CHECKING:
+    from clusterlab.live import LiveCluster
+
+NODES = 5
+MANY = 64
+WARM_UP_MS = 500
+ROUND_TRIPS_MAX = 10
+WRITES_PER_S_MIN = 3000
+CATCH_UP_LIMIT_MS = 10_000
+
+NOTES = (
+    "Ours is in SQLite (WAL, synchronous=FULL) on a majority of five before it is acknowledged;",
+    "pysyncobj's is in the memory of a majority of three; its journal is a mapped file, not forced.",
+    "Our clients have a process of their own; pysyncobj's callers are in that of the leader.",
+)
+
+
+class Commits(NamedTuple):
+    """Acknowledged writes of one run."""
+
+    latencies_ms: list[float]
+    per_s: float
+    behind_s: float = 0.0
+    """How long it took to bring the trace up to date at the end."""
+    warnings: int = 0
+    """How often a server logged that its state may have diverged."""
+
+    @property
+    def median_ms(self) -> float:
+        """Half took less."""
+        return statistics.median(self.latencies_ms)
+
+    @property
+    def p99_ms(self) -> float:
+        """One of a hundred took more."""
+        return percentile(self.latencies_ms, 0.99)
+
+
+@contextlib.contextmanager
+def live_raft() -> Iterator[LiveCluster]:
+    """Five nodes on a network without delays of its own, in real time, with the whole trace."""
+    from clusterlab.live import LiveCluster
+
+    network = Network(delay_ms=(0.0, 0.0))
+    with LiveCluster(Raft.group(NODES), network=network, progress=lambda _: None) as cluster:
+        cluster.run_until_leader()
+        yield cluster
+
+
+def add_writers(
+    cluster: LiveCluster, count: int, *, retry_ms: int = 500, every_ms: int = 0
+) -> None:
+    """Clients that write without end, each one write at a time."""
+    for number in range(1, count + 1):
+        name: NodeId = f"c{number}"
+        cluster.add_client(
+            Client(
+                name,
+                servers=cluster.servers,
+                workload=counting_writes(name),
+                retry_ms=retry_ms,
+                every_ms=every_ms,
+            )
+        )
+
+
+def ours(callers: int, seconds: float) -> Commits:
+    """What clients saw, by the history in the trace."""
+    with live_raft() as cluster:
+        add_writers(cluster, callers)
+        cluster.run(WARM_UP_MS)
+        begun_ms = cluster.now_ms
+        cluster.run(seconds * 1000)
+        ended_ms = cluster.now_ms
+        begun = time.monotonic()
+        while not len(cluster.trace) or cluster.trace[-1].at_ms < ended_ms:
+            if cluster.now_ms > ended_ms + CATCH_UP_LIMIT_MS:
+                raise TimeoutError("the trace did not catch up with the cluster")
+            time.sleep(0.005)
+        behind_s = time.monotonic() - begun
+        history = cluster.history
+    done = [op for op in history.ok() if begun_ms <= (op.returned_ms or 0.0) <= ended_ms]
+    latencies = [op.latency_ms for op in done if op.latency_ms is not None]
+    return Commits(latencies, len(done) / (ended_ms - begun_ms) * 1000, behind_s)
+
+
+def pysyncobj(callers: int, seconds: float, *, tuned: bool, journal: bool = False) -> Commits:
+    """Callers in the process of the leader, which spares them a hop that our clients take."""
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) if journal else None
+        cluster = stack.enter_context(SyncObjCluster(tuned=tuned, journals=folder))
+        leader = cluster.wait_until_ready()
+        cluster.tell(leader, do="write", callers=callers, seconds=WARM_UP_MS / 1000)
+        answer = cluster.tell(leader, do="write", callers=callers, seconds=seconds)
+        latencies = answer["latencies_ms"]
+    return Commits(latencies, len(latencies) / seconds, warnings=cluster.told.count("diverged"))
+
+
+def measure(plan: Plan) -> Section:
+    """Take turns: a bare call, ours with one client and with many, the peer likewise."""
+    section = Section(f"Live: {NODES} Raft nodes on Ray, acknowledged writes, full trace")
+    if not is_installed("ray"):
+        section.skipped.append("everything: Ray is not installed: run `make setup`.")
+        return section
+    from clusterlab.live import connect
+
+    seconds, rounds = (3.0, 1) if plan.quick else (5.0, 3)
+    peers = _peers() if is_installed("pysyncobj") else {}
+    if not peers:
+        section.skipped.append("pysyncobj, which is not installed: run `make setup`.")
+    calls: list[float] = []
+    mine: dict[int, list[Commits]] = {1: [], MANY: []}
+    theirs: dict[tuple[str, int], list[Commits]] = {}
+    plan.say("live: starting Ray")
+    connect()
+    for number in range(1, rounds + 1):
+        where = f"live, round {number} of {rounds}"
+        plan.say(f"{where}: calls from actor to actor")
+        calls.append(statistics.median(round_trips_ms(2000)))
+        for callers in (1, MANY):
+            plan.say(f"{where}: {callers} client(s), {seconds:.0f} s")
+            mine[callers].append(ours(callers, seconds))
+            for name, options in peers.items():
+                plan.say(f"{where}: {name}, {callers} caller(s), {seconds:.0f} s")
+                found = pysyncobj(callers, seconds, **options)
+                theirs.setdefault((name, callers), []).append(found)
+    _compare_with_calls(section, mine[1], calls)
+    for callers in (1, MANY):
+        _compare_with_peers(section, callers, mine[callers], theirs, list(peers))
+    behind = max(run.behind_s for runs in mine.values() for run in runs)
+    section.notes += [
+        f"{rounds} round(s), each with new clusters; {seconds:.0f} s of writing, a closed loop a client.",
+        *NOTES,
+        f"Our trace held every message and was up to date {behind:.2f} s after the end.",
+    ]
+    diverged = sum(run.warnings for (name, _), runs in theirs.items() for run in runs)
+    if diverged:
+        section.notes.append(
+            f"pysyncobj, when tuned, logged {diverged} times that its state may have diverged."
+        )
+    return section
+
+
+def _peers() -> dict[str, dict[str, bool]]:
+    return {
+        "pysyncobj as it comes": {"tuned": False},
+        "pysyncobj tuned": {"tuned": True},
+        "pysyncobj tuned, journal": {"tuned": True, "journal": True},
+    }
+
+
+def _compare_with_calls(section: Section, mine: list[Commits], calls: list[float]) -> None:
+    target = Target("ratio", ROUND_TRIPS_MAX, at_least=False)
+    name = f"Ray {version('ray')} round trip"
+    one = Measured.of(run.median_ms for run in mine)
+    section.lines.append(
+        Comparison("1 client: commit, median", "ms", one, name, Measured.of(calls), target)
+    )
+
+
+def _compare_with_peers(
+    section: Section,
+    callers: int,
+    mine: list[Commits],
+    theirs: dict[tuple[str, int], list[Commits]],
+    names: list[str],
+) -> None:
+    who = "1 client" if callers == 1 else f"{callers} clients"
+    least = Target("ours", WRITES_PER_S_MIN, at_least=True)
+    columns: tuple[tuple[str, str, Callable[[Commits], float]], ...] = (
+        ("writes", "1/s", lambda run: run.per_s),
+        ("median", "ms", lambda run: run.median_ms),
+        ("p99", "ms", lambda run: run.p99_ms),
+    )
+    for what, unit, value in columns:
+        for name in names or [""]:
+            peer = theirs.get((name, callers), [])
+            is_aim = what == "writes" and callers == MANY and name == (names or [""])[0]
+            section.lines.append(
+                Comparison(
+                    f"{who}: {what}",
+                    unit,
+                    Measured.of(map(value, mine)),
+                    name,
+                    Measured.of(map(value, peer)) if peer else None,
+                    least if is_aim else None,
+                )
+            )
