@@ -46,7 +46,7 @@ class RayPost(Post):
         return self._peers[host][1]
 
     def flush(self, limit_s: float) -> None:
-        """Calls of one sender run in order, so when these have returned, the batches before them arrived."""
+        """Calls of one sender run in order: when these have returned, the batches have arrived."""
         refs = [handle.arrived.remote() for handle, _ in self._peers.values() if handle is not None]
         if refs:
             ray.wait(refs, num_returns=len(refs), timeout=limit_s)
@@ -118,9 +118,10 @@ class NodeProcess:
 
 def actor_class() -> Any:
     """NodeProcess as Ray wants it."""
-    return ray.remote(
-        num_cpus=0,
-        max_restarts=0,
-        max_task_retries=0,
-        concurrency_groups={"control": 2, "invoke": INVOCATIONS},
-    )(NodeProcess)
+    options: dict[str, Any] = {
+        "num_cpus": 0,
+        "max_restarts": 0,
+        "max_task_retries": 0,
+        "concurrency_groups": {"control": 2, "invoke": INVOCATIONS},
+    }
+    return ray.remote(**options)(NodeProcess)

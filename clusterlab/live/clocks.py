@@ -1,4 +1,4 @@
-"""Time in a live cluster: the cluster's, which `speed` scales, and each node's own, which faults skew."""
+"""Cluster time, which `speed` scales, and each node's own clock, which faults skew."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ class Collector:
             self._merger.merge()
 
     def add(self, name: str, record: r.Record) -> None:
-        """Something that the driver did to a process (all that it wrote so far comes before), or at large."""
+        """Something that the driver did; to a process after all that it wrote so far."""
         with self._lock:
             source = self._sources.get(name)
             if source is not None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import gc
 import heapq
 import os
+import pickle
 import signal
 import threading
 import traceback
@@ -28,21 +29,16 @@ from typing import Any
 
 from clusterlab.core.errors import NodeError
 from clusterlab.core.faults import Fault, Kill, Pause, Restart, Resume, Skew
-from clusterlab.core.history import Invoke, Invoked, Returned
-from clusterlab.core.network import Switch
+from clusterlab.core.history import Invoke, Returned
 from clusterlab.core.node import (
     WORLD,
-    CancelTimer,
     Deliver,
     Event,
     Fire,
     Message,
     NodeId,
-    Note,
-    Save,
-    Send,
-    SetTimer,
     Start,
+    Timer,
     restart,
     run_in_place,
 )
@@ -50,6 +46,7 @@ from clusterlab.live import records as r
 from clusterlab.live.clocks import ClusterClock, LiveEnv, Origin, Skewed
 from clusterlab.live.disk import Disk
 from clusterlab.live.hosted import Born, Hosted, HostName, Post, Reply, Setting, Waiting
+from clusterlab.live.outbox import Letters, Outbox
 from clusterlab.live.wire import Wire, names_for
 
 STEPS_A_TURN = 512
@@ -78,24 +75,13 @@ class Host:
         folder.mkdir(parents=True, exist_ok=True)
         self._disk = Disk(disk_path(folder, setting.name))
         self._journal = r.Journal(journal_path(folder, setting.name, setting.life), wire)
-        self._switch = Switch(setting.network)
-        for fault in setting.faults:
-            self._switch.apply(fault)
-        self._where: dict[NodeId, HostName] = {}
+        self._outbox = Outbox(setting, post, self._wake)
         self._nodes: dict[NodeId, Hosted] = {}
         self._inbox: SimpleQueue[tuple[Any, ...]] = SimpleQueue()
         self._heap: list[tuple[Any, ...]] = []
         self._count = 0
-        self._last_due: dict[tuple[NodeId, NodeId], float] = {}
         self._clock = ClusterClock(Origin.now(1.0))
         self._stopping = False
-        # What a turn collects.
-        self._records: list[r.Record] = []
-        self._saves: list[tuple[NodeId, Mapping[str, Any]]] = []
-        self._out: dict[HostName, list[tuple[Any, ...]]] = {}
-        self._local: list[tuple[Any, ...]] = []
-        self._answers: list[tuple[Hosted, Message]] = []
-        self._outs: list[tuple[Any, ...]] = []
         self._thread = threading.Thread(target=self._main, name="clusterlab-host", daemon=True)
 
     # --- called from other threads ---
@@ -103,7 +89,7 @@ class Host:
     def begin(self, origin: Origin, where: Mapping[NodeId, HostName], born: list[Born]) -> None:
         """Start the nodes; mail that came earlier has waited."""
         self._clock = ClusterClock(origin)
-        self._where = dict(where)
+        self._outbox.where.update(where)
         self._inbox.put(("control", self._control_bear, (born,), Reply()))
         gc.collect()
         gc.freeze()
@@ -143,17 +129,36 @@ class Host:
             while not self._stopping:
                 self._take(self._patience())
                 self._turn()
-        except BaseException as error:  # our own mistake: say so, and die like a node
+        except BaseException as error:  # noqa: BLE001 - whoever made the mistake: say so, and die
+            self._outbox.records = [
+                (
+                    r.STEP,
+                    self._clock.now_ms(),
+                    self.setting.name,
+                    (r.SILENT,),
+                    [self._failure(error)],
+                )
+            ]
+            self._journal.write(self._outbox.records, marked=True)
+            self._die()
+
+    def _failure(self, error: BaseException) -> tuple[Any, ...]:
+        """An error outside a step, as the journal tells it."""
+        kind, told = type(error).__name__, str(error)
+        if isinstance(error, pickle.PicklingError):
+            kind = "BadValue"
+            told = (
+                f"something that {self.setting.name} sends, saves or notes cannot go from one "
+                f"process to another ({error}): use ints, strings, tuples, NamedTuples, "
+                "Messages, and dicts, lists and sets of those."
+            )
+        elif not isinstance(error, NodeError):
+            kind = "ClusterlabError"
             told = (
                 f"the live engine failed in the process of {self.setting.name} ({error!r}): "
                 "make a new cluster, and please report what led to this."
             )
-            outs = [(r.FAILED, told, "ClusterlabError", traceback.format_exc())]
-            self._records.append(
-                (r.STEP, self._clock.now_ms(), self.setting.name, (r.SILENT,), outs)
-            )
-            self._journal.write(self._records, marked=True)
-            self._die()
+        return (r.FAILED, told, kind, traceback.format_exc())
 
     def _patience(self) -> float | None:
         """How long nothing is due, in seconds; None: nothing ever."""
@@ -183,13 +188,12 @@ class Host:
             pass
 
     def _unpack(self, batch: bytes) -> None:
-        sent_ms, letters = self._wire.loads(batch)
+        sent_ms, envelopes, body = self._wire.loads(batch)
+        messages = self._wire.loads(body)
         behind = self._clock.now_ms() - sent_ms
-        late = min(
-            behind, 0.0
-        )  # the sender's clock is ahead: nothing arrives later than it would here
+        late = min(behind, 0.0)  # the sender's clock is ahead: do not make its messages wait
         heap, number = self._heap, self._count
-        for due, src, dst, name, msg in letters:
+        for (due, src, dst, name), msg in zip(envelopes, messages, strict=True):
             number += 1
             heapq.heappush(heap, (due + late, number, _MESSAGE, dst, src, msg, name))
         self._count = number
@@ -206,19 +210,19 @@ class Host:
             reply.value = what(*args)
         except Exception as error:  # noqa: BLE001 - goes to who asked
             reply.error = error
-        self._turn_if_needed()
+        self._perform()
         reply.done.set()
-
-    def _turn_if_needed(self) -> None:
-        if self._records or self._saves or self._out:
-            self._perform()
 
     def _turn(self) -> None:
         """Run what is due, then perform the effects of all of it."""
         heap = self._heap
         now = self._clock.now_ms()
         left = STEPS_A_TURN
-        while heap and heap[0][0] <= now and left:
+        while heap and left:
+            if heap[0][0] > now:
+                now = self._clock.now_ms()  # a timer of 0 ms belongs to this turn
+                if heap[0][0] > now:
+                    break
             entry = heapq.heappop(heap)
             left -= 1
             host = self._nodes.get(entry[3])
@@ -234,7 +238,10 @@ class Host:
                 self._run(host, Fire(entry[4]), trigger)
             else:
                 self._arrive(host, entry[4], entry[5], entry[6])
-        self._turn_if_needed()
+        self._perform()
+
+    def _wake(self, host: Hosted, timer: Timer, due_ms: float) -> None:
+        host.timers[timer] = self._push(due_ms, _TIMER, host.id, timer, None, None)
 
     def _push(self, due_ms: float, kind: int, node: NodeId, a: Any, b: Any, c: Any) -> int:
         self._count = number = self._count + 1
@@ -246,8 +253,8 @@ class Host:
             if host.alive:
                 self._run(host, Deliver(src, msg), _SILENT)
             return
-        if not host.alive or (src, host.id) not in self._switch.plain:
-            why = self._switch.cut(src, host.id) if host.alive else "dead"
+        if not host.alive or (src, host.id) not in self._outbox.switch.plain:
+            why = self._outbox.switch.cut(src, host.id) if host.alive else "dead"
             if why is not None:
                 self._dropped(host.id, name, why)
                 return
@@ -256,29 +263,29 @@ class Host:
 
     def _dropped(self, node: NodeId, name: r.MessageName | None, why: str) -> None:
         if self._record:
-            self._records.append((r.DROPPED, self._clock.now_ms(), node, name, why))
+            self._outbox.records.append((r.DROPPED, self._clock.now_ms(), node, name, why))
 
     # --- one step ---
 
     def _run(self, host: Hosted, event: Event, trigger: tuple[Any, ...]) -> None:
         if host.crash_after is not None:
-            self._turn_if_needed()  # the steps before it are whole
-        self._outs = outs = []
+            self._perform()  # the steps before it are whole
+        outs = self._outbox.begin()
         at_ms = self._clock.now_ms()
         try:
             effects = run_in_place(host.node, event, host.env)
             dies = host.crash_after is not None
-            self._collect(host, effects[: host.crash_after] if dies else effects, at_ms)
+            self._outbox.collect(host, effects[: host.crash_after] if dies else effects, at_ms)
         except NodeError as error:
             details = "".join(traceback.format_exception(error))
             outs.append((r.FAILED, str(error), type(error).__name__, details))
-            self._records.append((r.STEP, at_ms, host.id, trigger, outs))
+            self._outbox.records.append((r.STEP, at_ms, host.id, trigger, outs))
             self._bury(host)
             return
         if dies:
             outs.append((r.KILLED, host.crash_after))
             host.crash_after = None
-            self._records.append((r.STEP, at_ms, host.id, trigger, outs))
+            self._outbox.records.append((r.STEP, at_ms, host.id, trigger, outs))
             self._bury(host)
             return
         if host.shows:
@@ -287,134 +294,46 @@ class Host:
                 host.shown = dict(status)
                 outs.append((r.STATE, host.shown))
         if outs or self._record:
-            self._records.append((r.STEP, at_ms, host.id, trigger, outs))
-
-    def _collect(self, host: Hosted, effects: list[Any], at_ms: float) -> None:
-        """Sort the effects of a step into what the end of the turn performs, and write them down."""
-        record, outs = self._record, self._outs
-        for effect in effects:
-            kind = type(effect)
-            if kind is Send:
-                self._send(host, effect.dst, effect.msg, at_ms)
-            elif kind is SetTimer:
-                self._set_timer(host, effect, at_ms)
-            elif kind is Save:
-                self._saves.append((host.id, effect.values))
-                if record:
-                    outs.append((r.SAVE, effect.values))
-            elif kind is Note:
-                outs.append((r.NOTE, effect.name, effect.data))
-            elif kind is CancelTimer and host.timers.pop(effect.timer, None) is not None and record:
-                outs.append((r.CANCEL_TIMER, effect.timer))
-
-    def _set_timer(self, host: Hosted, effect: SetTimer, at_ms: float) -> None:
-        timer, after_ms = effect
-        if type(after_ms) is tuple:
-            low, high = after_ms
-            after = low + host.random.random() * (high - low)
-        else:
-            after = float(after_ms)  # type: ignore[arg-type]
-        due = at_ms + after / host.env.skewed.rate
-        host.timers[timer] = self._push(due, _TIMER, host.id, timer, None, None)
-        if self._record:
-            self._outs.append((r.SET_TIMER, timer, round(after, 3)))
-
-    def _send(self, host: Hosted, dst: NodeId, msg: Message, at_ms: float) -> None:
-        src = host.id
-        target = self._where.get(dst)
-        if target is None:
-            self._to_world(host, dst, msg)
-            return
-        link = (src, dst)
-        plain = self._switch.plain.get(link)
-        if plain is not None:
-            delay = plain[0] + host.random.random() * plain[1] if plain[1] else plain[0]
-            self._fly(r.SEND, link, target, msg, at_ms, delay, False)
-            return
-        flights = self._switch.fate(src, dst, host.random.random)
-        if isinstance(flights, str):
-            if self._record:
-                self._outs.append((r.LOST, dst, msg, flights))
-            return
-        kind = r.SEND
-        for delay, reordered in flights:
-            self._fly(kind, link, target, msg, at_ms, delay, reordered)
-            kind = r.DUPLICATE
-
-    def _fly(
-        self,
-        kind: int,
-        link: tuple[NodeId, NodeId],
-        target: HostName,
-        msg: Message,
-        at_ms: float,
-        delay: float,
-        reordered: bool,
-    ) -> None:
-        """Put one copy of a message into the batch for its process."""
-        due = at_ms + delay
-        if not reordered:
-            # A link keeps the order: a message never arrives before an earlier one.
-            last = self._last_due.get(link, 0.0)
-            due = max(due, last)
-            self._last_due[link] = due
-        self._count = number = self._count + 1
-        letter = (due, link[0], link[1], (self._life, number), msg)
-        if target == self.setting.name:
-            self._local.append(letter)
-            life = self._life
-        else:
-            self._out.setdefault(target, []).append(letter)
-            life = self._post.life(target)
-        if self._record:
-            self._outs.append((kind, number, link[1], msg, due - at_ms, reordered, life))
-
-    def _to_world(self, host: Hosted, dst: NodeId, msg: Message) -> None:
-        if dst != WORLD:
-            raise NodeError(
-                f"{host.node} sends {msg!r} to {dst!r}, but there is no such node: "
-                f"send to {', '.join(self._where)}."
-            )
-        if isinstance(msg, Invoked):
-            self._outs.append((r.INVOKED, msg.operation))
-            self._answers.append((host, msg))
-        elif isinstance(msg, Returned):
-            self._outs.append((r.RETURNED, msg.outcome, msg.value))
-            self._answers.append((host, msg))
-        elif self._record:
-            self._outs.append((r.TO_WORLD, msg))
+            self._outbox.records.append((r.STEP, at_ms, host.id, trigger, outs))
 
     # --- the effects ---
 
     def _perform(self) -> None:
         """Journal, disk, network, in this order."""
-        records, saves = self._records, self._saves
+        box = self._outbox
+        if not box:
+            return
+        records, saves, letters = box.records, box.saves, box.letters
+        local, answers = box.local, box.answers
+        box.records, box.saves, box.letters, box.local, box.answers = [], [], {}, [], []
         if records:
-            self._records = []
             self._journal.write(records, marked=not saves)
         if saves:
-            self._saves = []
             self._disk.commit(saves, self._life, self._journal.frame)
             if records:
                 self._journal.mark()
-        if self._out:
-            out, self._out = self._out, {}
-            now = self._clock.now_ms()
-            for target, letters in out.items():
-                self._post.send(target, self._wire.dumps((now, letters)))
-        if self._local:
-            local, self._local = self._local, []
-            for due, src, dst, name, msg in local:
-                self._push(due, _MESSAGE, dst, src, msg, name)
-        if self._answers:
-            answers, self._answers = self._answers, []
-            for host, msg in answers:
-                host.tell(msg)
+        if letters:
+            self._mail(letters)
+        for due, src, dst, name, msg in local:
+            self._push(due, _MESSAGE, dst, src, msg, name)
+        for host, msg in answers:
+            host.tell(msg)
+
+    def _mail(self, out: Mapping[HostName, Letters]) -> None:
+        """One batch to each process; what is the same for several (a broadcast) is written once."""
+        dumps, now = self._wire.dumps, self._clock.now_ms()
+        written: list[tuple[list[Message], bytes]] = []
+        for target, (envelopes, messages) in out.items():
+            body = next((data for others, data in written if others == messages), None)
+            if body is None:
+                body = dumps(messages)
+                written.append((messages, body))
+            self._post.send(target, dumps((now, envelopes, body)))
 
     # --- dying ---
 
     def _bury(self, host: Hosted) -> None:
-        """What was collected is performed; then the node is dead, and its process if it is its own."""
+        """What was collected is performed; then the node is dead, and the process that is its own."""
         host.alive = host.paused = False
         host.timers.clear()
         for entry in host.held:  # mail that waited for a paused node dies with it
@@ -440,7 +359,7 @@ class Host:
                 node = restart(
                     node, self._disk.read(node_id, names_for([node], self._wire.classes))
                 )
-            self._saves.append((node_id, node.saved()))
+            self._outbox.saves.append((node_id, node.saved()))
             self._nodes[node_id] = Hosted(node, env, random)
         self._perform()
         for one in born:
@@ -450,12 +369,10 @@ class Host:
         self._bear(born)
 
     def _control_where(self, where: Mapping[NodeId, HostName]) -> None:
-        self._where.update(where)
+        self._outbox.where.update(where)
 
     def _control_switch(self, faults: Sequence[Fault]) -> None:
-        self._switch = switch = Switch(self.setting.network)
-        for fault in faults:
-            switch.apply(fault)
+        self._outbox.set_switch(tuple(faults))
 
     def _control_state(self, node: NodeId) -> dict[str, Any]:
         host = self._nodes[node]
@@ -470,7 +387,7 @@ class Host:
             host.crash_after = fault.effects  # the trace has it when it happens
             return
         now = self._clock.now_ms()
-        self._records.append((r.FAULT, now, host.id, fault.kind, fault.data()))
+        self._outbox.records.append((r.FAULT, now, host.id, fault.kind, fault.data()))
         match fault:
             case Kill():
                 self._bury(host)

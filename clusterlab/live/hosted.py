@@ -1,4 +1,4 @@
-"""What belongs to one live process and to each node in it: settings, and who waits for an answer."""
+"""What belongs to one live process and to each node in it; who waits for an answer."""
 
 from __future__ import annotations
 

@@ -42,14 +42,15 @@ def check_memory(available: Callable[[], int] = available_mib) -> None:
         wanted = int(os.environ.get(MEMORY_VARIABLE, MEMORY_WANTED_MIB))
     except ValueError:
         raise EngineUnavailable(
-            f"{MEMORY_VARIABLE}={os.environ[MEMORY_VARIABLE]!r} is not a number: give MiB, such as 500, or unset it."
+            f"{MEMORY_VARIABLE}={os.environ[MEMORY_VARIABLE]!r} is not a number: "
+            "give MiB, such as 500, or unset it."
         ) from None
     free = available()
     if free < wanted:
         raise EngineUnavailable(
             f"a live cluster wants about {wanted} MiB of memory and {max(free, 0)} MiB are free: "
             "close other notebooks and programs, or use engine='sim', which needs none; "
-            f"if you know better, set the environment variable {MEMORY_VARIABLE} to a smaller number."
+            f"if you know better, set the environment variable {MEMORY_VARIABLE} to a smaller one."
         )
 
 

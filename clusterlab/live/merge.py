@@ -91,7 +91,7 @@ class Merger:
     # --- out ---
 
     def merge(self, seconds: float | None = None) -> bool:
-        """Append all that can be appended, or what can in so many seconds; returns whether it is done."""
+        """Append all that can be, or what can in so many seconds; returns whether it is done."""
         end = None if seconds is None else time.perf_counter() + seconds
         ready = self._ready
         count = 0
@@ -110,7 +110,7 @@ class Merger:
         return True
 
     def release(self) -> None:
-        """Append also what waits for causes that never came (the journal of a machine that is gone)."""
+        """Append also what waits for causes that never came."""
         self.merge()
         while self._blocked:
             cause, name = min(self._blocked.items(), key=lambda item: self._streams[item[1]][0][1])
@@ -273,7 +273,10 @@ class Merger:
 
 def _waits_for(record: r.Record) -> r.MessageName | None:
     """The message whose sending must be in the trace before this record."""
+    name: r.MessageName | None = None
     if record[0] == r.STEP:
         trigger = record[3]
-        return trigger[1] if trigger[0] == r.DELIVERED else None  # type: ignore[no-any-return]
-    return record[3] if record[0] == r.DROPPED else None  # type: ignore[no-any-return]
+        name = trigger[1] if trigger[0] == r.DELIVERED else None
+    elif record[0] == r.DROPPED:
+        name = record[3]
+    return name

@@ -1,9 +1,10 @@
-"""The processes of one cluster, seen from the driver: made, called, signalled and ended through Ray."""
+"""The processes of one cluster, seen from the driver: made, told, signalled and ended."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,10 +49,8 @@ class Processes:
     """All processes of one cluster."""
 
     def __init__(self, wire: Wire, directory: Path) -> None:
-        import sys
-
         self._ray = load_ray()
-        from clusterlab.live.actor import actor_class
+        from clusterlab.live.actor import actor_class  # noqa: PLC0415 - it needs Ray
 
         self._actor = actor_class()
         self._wire = wire
@@ -104,14 +103,14 @@ class Processes:
             )
         except self._ray.exceptions.GetTimeoutError as error:
             raise EngineUnavailable(
-                f"the nodes' processes did not come up within {READY_LIMIT_S:.0f} s: close other programs and "
-                "try again with fewer nodes, or use engine='sim'."
+                f"the nodes' processes did not come up within {READY_LIMIT_S:.0f} s: "
+                "close other programs and try again with fewer nodes, or use engine='sim'."
             ) from error
         except self._ray.exceptions.RayError as error:
             text = " ".join(str(error).split())[-300:]
             raise EngineUnavailable(
-                f"a node's process could not start (... {text}): see that every module the nodes need can be "
-                "imported from this folder, or use engine='sim'."
+                f"a node's process could not start (... {text}): see that every module that the "
+                "nodes need can be imported from this folder, or use engine='sim'."
             ) from error
         for process, (pid, _, _) in zip(starting, answers, strict=True):
             process.pid = pid
@@ -221,7 +220,7 @@ class Processes:
         send_signal(process.pid, signal.SIGCONT)
 
     def kill(self, process: Process) -> None:
-        """End the process, as Ray should know it; a stopped one cannot hear Ray, so the kernel does it."""
+        """End the process through Ray; a stopped one cannot hear Ray, so the kernel does it."""
         paused, process.alive, process.paused = process.paused, False, False
         with contextlib.suppress(Exception):
             self._ray.kill(process.handle, no_restart=True)

@@ -99,7 +99,7 @@ class Frames:
         return records
 
     def last(self, saved: int) -> list[Record]:
-        """What a dead process's last frame adds, if its saves (newest: frame `saved`) are on the disk."""
+        """What the last frame of a dead process adds; `saved` is the newest that its disk has."""
         if self._unmarked is None or self._unmarked[0] > saved:
             return []
         records: list[Record] = self._wire.loads(self._unmarked[1])

@@ -137,8 +137,8 @@ class Session:
         except TimeoutError as error:
             self._later(_shutdown)
             raise EngineUnavailable(
-                f"Ray did not start within {START_LIMIT_S:.0f} s: close other programs and try again, "
-                "run `clusterlab doctor`, or use engine='sim'."
+                f"Ray did not start within {START_LIMIT_S:.0f} s: close other programs and try "
+                "again, run `clusterlab doctor`, or use engine='sim'."
             ) from error
         except Exception as error:
             self._later(_shutdown)
@@ -195,8 +195,9 @@ def load_ray() -> Any:
             return importlib.import_module("ray")
     except ImportError as error:
         raise EngineUnavailable(
-            f"Ray is not installed here ({error}): run `pip install ray` (it has wheels for Python 3.11 to 3.14), "
-            "or use engine='sim', which runs the same nodes without it."
+            f"Ray is not installed here ({error}): run `pip install ray` "
+            "(it has wheels for Python 3.11 to 3.14), or use engine='sim', which runs the same "
+            "nodes without it."
         ) from error
 
 
@@ -232,20 +233,24 @@ def explain(error: Exception, address: str | None) -> str:
     low = text.lower()
     if address is not None:
         return (
-            f"no Ray cluster answers at {address!r} ({text}): see that `ray start --head` runs there and that the "
-            "address is right, or leave the address out to start one here."
+            f"no Ray cluster answers at {address!r} ({text}): see that `ray start --head` runs "
+            "there and that the address is right, or leave the address out to start one here."
         )
     if "address already in use" in low or "port" in low or "socket" in low or "bind" in low:
         return (
-            f"Ray could not open the ports or sockets that it needs ({text}): another program holds them; "
-            "end left-over Ray processes (`clusterlab doctor` names them), or use engine='sim'."
+            f"Ray could not open the ports or sockets that it needs ({text}): "
+            "another program holds them; end left-over Ray "
+            "processes (`clusterlab doctor` names them), or use engine='sim'."
         )
     if "memory" in low or "shm" in low:
         return (
             f"Ray could not get the memory that it needs ({text}): close other programs, "
             "or use engine='sim'."
         )
-    return f"Ray did not start ({text}): run `clusterlab doctor`, which says what is missing, or use engine='sim'."
+    return (
+        f"Ray did not start ({text}): "
+        "run `clusterlab doctor`, which says what is missing, or use engine='sim'."
+    )
 
 
 def _sweep() -> None:

@@ -1,7 +1,7 @@
 """Bytes between processes: messages and values by pickle, with classes named by a number.
 
-A class that was defined in a notebook cell lives in `__main__`, where no other process finds it, and
-pickling it by value with every message would cost a thousand times the message.
+A class that was defined in a notebook cell lives in `__main__`, where no other process finds it,
+and pickling it by value with every message would cost a thousand times the message.
 So the driver collects the classes that a cluster can speak of, ships them once to each process when
 it starts (by cloudpickle), and from then on a message is the number of its class and its fields.
 """
@@ -15,7 +15,7 @@ import pickle
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import FunctionType
-from typing import Any
+from typing import Any, ClassVar
 
 from clusterlab.core.node import Message, Node, message_classes
 from clusterlab.core.values import Splice
@@ -179,10 +179,8 @@ class _Table(dict[type, Callable[[Any], Reduced]]):
 
     def __missing__(self, cls: type) -> Callable[[Any], Reduced]:
         if not _speaks(cls):
-            found: Callable[[Any], Reduced] = copyreg.dispatch_table[
-                cls
-            ]  # KeyError: as pickle does
-            return found
+            found: Any = copyreg.dispatch_table[cls]  # KeyError: as pickle does
+            return found  # type: ignore[no-any-return]
         reducer = self[cls] = self._wire.foreign(cls)
         return reducer
 
@@ -190,25 +188,27 @@ class _Table(dict[type, Callable[[Any], Reduced]]):
 def _field_names(cls: type) -> tuple[str, ...]:
     if issubclass(cls, tuple):
         return tuple(getattr(cls, "_fields", ()))
-    return tuple(f.name for f in dataclasses.fields(cls))
+    return tuple(f.name for f in dataclasses.fields(cls))  # type: ignore[arg-type]
 
 
 def dumps_by_value(value: Any) -> bytes:
     """`value` as bytes that any process can read: classes of a notebook travel whole."""
     from ray.cloudpickle import CloudPickler  # noqa: PLC0415 - Ray loads when it is first needed
 
-    class Pickler(CloudPickler):  # type: ignore[misc]
+    class Pickler(CloudPickler):
         # dataclasses knows these by identity, so a copy would not do.
-        dispatch_table = ChainMap(
+        dispatch_table: ClassVar[Any] = ChainMap(  # type: ignore[misc]
             {
                 type(dataclasses.MISSING): _sentinel("MISSING"),
-                type(dataclasses._HAS_DEFAULT_FACTORY): _sentinel("_HAS_DEFAULT_FACTORY"),  # type: ignore[attr-defined]
+                type(getattr(dataclasses, "_HAS_DEFAULT_FACTORY")):  # noqa: B009 - no public name
+                _sentinel("_HAS_DEFAULT_FACTORY"),
             },
             CloudPickler.dispatch_table,
         )
 
     buffer = io.BytesIO()
-    Pickler(buffer).dump(value)
+    pickler: Any = Pickler
+    pickler(buffer).dump(value)
     return buffer.getvalue()
 
 
@@ -217,7 +217,7 @@ def _sentinel(name: str) -> Callable[[Any], Reduced]:
 
 
 def names_for(nodes: Iterable[Node], classes: Iterable[type]) -> Mapping[str, type]:
-    """The class of each name, for reading a disk: where two have one name, the one the nodes see."""
+    """The class of each name, to read a disk: where two have one name, the one the nodes see."""
     names = {cls.__name__: cls for cls in classes}
     for node in nodes:
         for cls in reversed(type(node).__mro__):
