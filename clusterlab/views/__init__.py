@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["save_html", "show", "watch"]
 
-WATCH_SPEED = 0.05
-"""A message that takes 10 ms is then seen for a fifth of a second."""
-
 
 def watch(cluster: Cluster, speed: float | None = None) -> ClusterView:
     """A live picture of `cluster`, in which a click kills.
@@ -34,9 +31,10 @@ def watch(cluster: Cluster, speed: float | None = None) -> ClusterView:
     from clusterlab.views.cluster_view import ClusterView  # noqa: PLC0415 - widgets load when used
 
     play = getattr(cluster, "play", None)
+    pace = cluster.speed if speed is None else speed
     if play is not None:
-        play(WATCH_SPEED if speed is None else speed)
-    return ClusterView.watch(cluster, WATCH_SPEED if speed is None else speed)
+        play(pace)
+    return ClusterView.watch(cluster, pace)
 
 
 def show(trace: Trace) -> ClusterView:

@@ -35,6 +35,7 @@ class ClusterView(anywidget.AnyWidget):
         self._past: dict[str, Any] | None = None
         self._feed = None if cluster is None else Feed(cluster, self.send, speed)
         self.on_msg(self._receive)
+        _hear_while_cells_run(self.comm)
 
     @classmethod
     def watch(cls, cluster: Cluster, speed: float = 1.0) -> ClusterView:
@@ -100,3 +101,13 @@ class ClusterView(anywidget.AnyWidget):
             return None
         data, metadata = bundle
         return {**data, "image/svg+xml": self.svg(), "text/plain": self.sentence()}, metadata
+
+
+def _hear_while_cells_run(comm: Any) -> None:
+    """Let clicks arrive beside a running cell, in the subshell that the page sends them to.
+
+    ipykernel (7.4) hands a widget's messages to whichever shell the widget last spoke from.
+    Ours is made by a cell, so they would wait in the main shell until all cells have run.
+    """
+    if hasattr(comm, "_reply_subshell_for"):
+        comm._reply_subshell_for = lambda _, subshell: subshell

@@ -66,6 +66,8 @@ class Feed:
     def open(self, view: str) -> None:
         """A picture opened: it gets the past, and from now on the batches."""
         with self._lock:
+            if view in self._views:
+                return  # it knocked again before it heard the answer
             if not self._views:
                 self._sent = len(self.cluster.trace)
             self._views.add(view)

@@ -16,12 +16,23 @@ from typing import Any
 from clusterlab.core.errors import TraceError
 from clusterlab.core.trace import Trace
 from clusterlab.views.palette import for_browser
-from clusterlab.views.picture import picture
+from clusterlab.views.picture import FONT, picture
 from clusterlab.views.records import records_json
 from clusterlab.views.state import State, sentence
 
 HERE = Path(__file__).parent
-PARTS = ("dom", "model", "layout", "clock", "nodes", "stage", "tape", "controls", "cluster_view")
+PARTS = (
+    "dom",
+    "model",
+    "layout",
+    "clock",
+    "nodes",
+    "stage",
+    "tiles",
+    "tape",
+    "controls",
+    "cluster_view",
+)
 PAST_LIMIT = 20_000
 """A picture that opens gets so many of the newest events, and the state before them."""
 
@@ -81,18 +92,19 @@ def page(data: dict[str, Any], title: str, still: str) -> str:
     """A page that plays `data`; `still` is what it shows where scripts are forbidden."""
     # "<" cannot end the script element, or begin a comment in it, when it is written as an escape.
     inside = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
+    policy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'"
     page_script = (HERE / "js" / "page.js").read_text(encoding="utf-8")
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>{escape(title)}</title>
 <style>
-body {{ max-width: 960px; margin: 32px auto; padding: 0 16px; background: Canvas; color: CanvasText;
-  font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }}
+body {{ max-width: 960px; margin: 32px auto; padding: 0 16px; background: Canvas;
+  color: CanvasText; font: 15px/1.5 {FONT}; }}
 h1 {{ margin: 0 0 16px; font-size: 20px; font-weight: 600; }}
 {style()}
 </style>

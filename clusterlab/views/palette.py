@@ -20,7 +20,7 @@ DARK_INK, LIGHT_INK = "#14181d", "#ffffff"
 
 
 class RoleLook(NamedTuple):
-    """The body of a node: its colour, that of its name, and a regular polygon (0 sides: a circle)."""
+    """The body of a node: its colour, that of its name, a regular polygon (0 sides: a circle)."""
 
     colour: str
     ink: str
@@ -39,7 +39,7 @@ class MessageLook(NamedTuple):
 
 
 def regular(sides: int, turn: float, radius: float = 1.0) -> tuple[Point, ...]:
-    """The corners of a regular polygon, the first at the top, all turned clockwise by `turn` degrees."""
+    """The corners of a regular polygon; the first is at the top, then turned by `turn` degrees."""
     angles = (math.radians(turn - 90 + 360 * i / sides) for i in range(sides))
     return tuple((round(radius * math.cos(a), 3), round(radius * math.sin(a), 3)) for a in angles)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from xml.sax.saxutils import escape, quoteattr
 
 from clusterlab.core.node import NodeId
@@ -12,40 +13,71 @@ from clusterlab.views.palette import LEADER, MessageLook, Point, message_look, r
 from clusterlab.views.records import brief, type_of
 from clusterlab.views.state import NodeState, State, sentence
 
-WIDTH, HEIGHT, FOOT = 900, 380, 34
+WIDTH, HEIGHT, FOOT = 900, 380, 52
 CLIENT_X = 64
-INK, MUTED, FAINT, GROUND = "#1f2429", "#66707a", "#d9dde2", "#ffffff"
+CROWD = 9
+"""Among more nodes there is no room for words beside each."""
+SMALL = 13
+"""In a smaller node there is no room for its name."""
+TAG_WIDTH = 150
+
+INK, MUTED, PALE, FAINT, GROUND = "#1f2429", "#66707a", "#9aa2ab", "#d9dde2", "#ffffff"
+DEAD = "#eceef0"
+BAD, DOUBTFUL = "#d55e00", "#e69f00"
 CROWN = "M-11 6 L-12 -5 L-5.5 0 L0 -9 L5.5 0 L12 -5 L11 6 Z"
 CROSS = "M-9 -9 L9 9 M9 -9 L-9 9"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
+def element(name: str, inside: str = "", /, **attributes: object) -> str:
+    """An SVG element: its attributes are quoted here, `inside` is markup already.
+
+    An attribute that is None is left out, and `stroke_width` becomes `stroke-width`.
+    """
+    given = {k.rstrip("_").replace("_", "-"): v for k, v in attributes.items() if v is not None}
+    quoted = "".join(f" {k}={quoteattr(_number(v))}" for k, v in given.items())
+    return f"<{name}{quoted}>{inside}</{name}>" if inside else f"<{name}{quoted}/>"
+
+
+def _number(value: object) -> str:
+    return f"{round(value, 2):g}" if isinstance(value, float) else str(value)
+
+
 def picture(state: State) -> str:
-    """The cluster as an SVG document, everything from the trace escaped."""
-    layout = lay_out(state.servers, state.groups, WIDTH, HEIGHT)
-    for i, name in enumerate(state.clients):
-        layout.places[name] = _client_place(i, len(state.clients))
+    """The cluster as an SVG document."""
+    ring = lay_out(state.servers, state.groups, WIDTH, HEIGHT)
+    clients = {name: _client_place(i, state) for i, name in enumerate(state.clients)}
+    places = {**ring.places, **clients}
     words = sentence(state)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT + FOOT}" width="{WIDTH}" '
-        f'height="{HEIGHT + FOOT}" role="img" aria-label={quoteattr(words)} font-family="{FONT}">',
         f"<title>{escape(words)}</title>",
-        f'<rect width="{WIDTH}" height="{HEIGHT + FOOT}" rx="8" fill="{GROUND}"/>',
-        *_links(state, layout),
-        *_walls(layout),
-        *_bad_links(state, layout),
-        *_flights(state, layout),
+        element("rect", width=WIDTH, height=HEIGHT + FOOT, rx=8, fill=GROUND),
+        *_mesh(state, places),
+        *_walls(ring),
+        *_bad_links(state, places),
+        *_flights(state, places),
+        *(_server(state, state.nodes[name], ring) for name in state.servers),
+        *(part for name in state.servers for part in _words_beside(state.nodes[name], ring)),
+        *(part for name in clients for part in _client(state.nodes[name], clients[name])),
+        _text(24, HEIGHT + 12, words, 13, INK),
+        *_legend(state),
     ]
-    for name, place in layout.places.items():
-        node = state.nodes[name]
-        parts += _client(node, place) if node.client else _server(state, node, place, layout.radius)
-    parts.append(_text(24, HEIGHT + 12, words, 13, INK))
-    parts.append("</svg>")
-    return "\n".join(parts)
+    return element(
+        "svg",
+        "\n".join(parts),
+        xmlns="http://www.w3.org/2000/svg",
+        viewBox=f"0 0 {WIDTH} {HEIGHT + FOOT}",
+        width=WIDTH,
+        height=HEIGHT + FOOT,
+        role="img",
+        aria_label=words,
+        font_family=FONT,
+    )
 
 
-def _client_place(i: int, count: int) -> Point:
+def _client_place(i: int, state: State) -> Point:
     """The clients stand in a column at the left, and at the right when there are many."""
+    count = len(state.clients)
     column = math.ceil(count / 2) if count > 5 else count
     x = CLIENT_X if i < column else WIDTH - CLIENT_X
     rows = column if i < column else count - column
@@ -61,80 +93,94 @@ def _text(
     anchor: str = "start",
     weight: int = 400,
 ) -> str:
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" fill="{colour}" text-anchor="{anchor}" '
-        f'font-weight="{weight}">{escape(text)}</text>'
+    return element(
+        "text",
+        escape(text),
+        x=float(x),
+        y=float(y),
+        font_size=size,
+        fill=colour,
+        text_anchor=anchor,
+        font_weight=weight,
     )
 
 
-def _links(state: State, layout: Layout) -> Iterator[str]:
-    """The mesh of a small cluster, without what a partition cuts."""
-    servers = state.servers
-    if len(servers) > 9:
-        return
+def _line(a: Point, b: Point, **attributes: object) -> str:
+    return element("path", d=f"M{a[0]:.1f} {a[1]:.1f} L{b[0]:.1f} {b[1]:.1f}", **attributes)
+
+
+def _at(place: Point, more: str = "") -> str:
+    return f"translate({place[0]:.1f} {place[1]:.1f}){more}"
+
+
+# --- what stands between the nodes ---
+
+
+def _mesh(state: State, places: Mapping[NodeId, Point]) -> Iterator[str]:
+    """The links of a small cluster, without what a partition or an isolation cuts."""
+    servers = state.servers if len(state.servers) <= CROWD else []
     side = {name: i for i, group in enumerate(state.groups) for name in group}
     for i, a in enumerate(servers):
         for b in servers[i + 1 :]:
-            if side.get(a) == side.get(b):
-                (x1, y1), (x2, y2) = layout.places[a], layout.places[b]
-                yield (
-                    f'<path d="M{x1:.1f} {y1:.1f} L{x2:.1f} {y2:.1f}" stroke="{FAINT}" '
-                    f'stroke-opacity="0.7" fill="none"/>'
-                )
+            plugged = state.nodes[a].isolated is None and state.nodes[b].isolated is None
+            if plugged and side.get(a) == side.get(b):
+                yield _line(places[a], places[b], stroke=FAINT, stroke_opacity=0.7)
 
 
 def _walls(layout: Layout) -> Iterator[str]:
     for wall in layout.walls:
-        if len(wall) == 3:
-            (sx, sy), (cx, cy), (ex, ey) = wall
-            d = f"M{sx:.1f} {sy:.1f} Q{cx:.1f} {cy:.1f} {ex:.1f} {ey:.1f}"
-        else:
-            (sx, sy), (ex, ey) = wall
-            d = f"M{sx:.1f} {sy:.1f} L{ex:.1f} {ey:.1f}"
-        yield f'<path class="wall" d="{d}" stroke="{MUTED}" stroke-width="9" stroke-dasharray="15 2.5" fill="none"/>'
-
-
-def _bad_links(state: State, layout: Layout) -> Iterator[str]:
-    for (src, dst), event in state.links.items():
-        if src not in layout.places or dst not in layout.places:
-            continue
-        a, b = _lane(layout.places[src], layout.places[dst])
-        blocked = bool(event.data.get("block"))
-        colour, dash = ("#D55E00", "6 4") if blocked else ("#E69F00", "2 4")
-        yield (
-            f'<path d="M{a[0]:.1f} {a[1]:.1f} L{b[0]:.1f} {b[1]:.1f}" stroke="{colour}" stroke-width="2" '
-            f'stroke-dasharray="{dash}" fill="none"/>'
+        points = [f"{x:.1f} {y:.1f}" for x, y in wall]
+        d = f"M{points[0]} Q{points[1]} {points[2]}" if len(wall) == 3 else f"M{' L'.join(points)}"
+        yield element(
+            "path",
+            d=d,
+            class_="wall",
+            fill="none",
+            stroke=MUTED,
+            stroke_width=9,
+            stroke_dasharray="15 2.5",
         )
+
+
+def _bad_links(state: State, places: Mapping[NodeId, Point]) -> Iterator[str]:
+    for (src, dst), event in state.links.items():
+        if src not in places or dst not in places:
+            continue
+        a, b = _lane(places[src], places[dst])
+        blocked = bool(event.data.get("block"))
+        colour, dash = (BAD, "6 4") if blocked else (DOUBTFUL, "2 4")
+        yield _line(a, b, stroke=colour, stroke_width=2, stroke_dasharray=dash)
         if blocked:
-            x, y = _between(a, b, 0.6)
             turn = math.degrees(math.atan2(b[1] - a[1], b[0] - a[0]))
-            yield (
-                f'<path d="M0 -9 L0 9" transform="translate({x:.1f} {y:.1f}) rotate({turn:.1f})" '
-                f'stroke="{colour}" stroke-width="4" stroke-linecap="round"/>'
+            yield element(
+                "path",
+                d="M0 -9 L0 9",
+                transform=_at(_between(a, b, 0.6), f" rotate({turn:.1f})"),
+                stroke=colour,
+                stroke_width=4,
+                stroke_linecap="round",
             )
 
 
-def _flights(state: State, layout: Layout) -> Iterator[str]:
+def _flights(state: State, places: Mapping[NodeId, Point]) -> Iterator[str]:
     for event in state.flights.values():
-        src, dst = event.node, event.data["dst"]
-        if src not in layout.places or dst not in layout.places:
+        src, dst, msg = event.node, event.data["dst"], event.data["msg"]
+        if src is None or src not in places or dst not in places:
             continue
-        a, b = _lane(layout.places[src], layout.places[dst])
+        a, b = _lane(places[src], places[dst])
         delay_ms = event.data.get("delay_ms") or 10.0
-        x, y = _between(a, b, min(0.86, 0.14 + 0.72 * (state.at_ms - event.at_ms) / delay_ms))
-        name = type_of(event.data["msg"])
-        yield (
-            f'<g transform="translate({x:.1f} {y:.1f})"><title>{escape(f"{src} to {dst}: ")}'
-            f"{escape(brief(event.data['msg']))}</title>{_message_shape(message_look(name, state.types))}</g>"
-        )
+        place = _between(a, b, min(0.86, 0.14 + 0.72 * (state.at_ms - event.at_ms) / delay_ms))
+        title = f"<title>{escape(f'{src} to {dst}: {brief(msg)}')}</title>"
+        shape = _message_shape(message_look(type_of(msg), state.types))
+        yield element("g", title + shape, class_="message", transform=_at(place))
 
 
 def _message_shape(look: MessageLook) -> str:
-    outline = f'fill="{look.colour}" stroke="{GROUND}" stroke-width="1.5" stroke-linejoin="round"'
+    line = {"fill": look.colour, "stroke": GROUND, "stroke_width": 1.5, "stroke_linejoin": "round"}
     if not look.corners:
-        return f'<circle r="5.5" {outline}/>'
+        return element("circle", r=5.5, **line)
     points = " ".join(f"{5.5 * x:.1f},{5.5 * y:.1f}" for x, y in look.corners)
-    return f'<polygon points="{points}" {outline}/>'
+    return element("polygon", points=points, **line)
 
 
 def _lane(a: Point, b: Point) -> tuple[Point, Point]:
@@ -148,43 +194,51 @@ def _between(a: Point, b: Point, share: float) -> Point:
     return a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share
 
 
-def _server(state: State, node: NodeState, place: Point, radius: float) -> Iterator[str]:
-    x, y = place
+# --- the nodes ---
+
+
+def _server(state: State, node: NodeState, layout: Layout) -> str:
+    radius = layout.radius
     look = role_look(node.role, state.roles)
-    inside = radius >= 12
-    yield f'<g class="node" data-node={quoteattr(node.name)} transform="translate({x:.1f} {y:.1f})">'
-    yield f'<circle r="{radius + 10:.1f}" fill="{GROUND}"/>'
-    yield from _timer(state, node, radius + 6)
+    ink = INK if node.dead or node.paused else look.ink
+    parts = [element("circle", r=radius + 10, fill=GROUND), *_timer(state, node, radius)]
     if node.dead:
-        yield f'<circle r="{radius:.1f}" fill="#eceef0" stroke="#9aa2ab" stroke-width="2" stroke-dasharray="4 4"/>'
-        yield f'<path d="{CROSS}" stroke="#9aa2ab" stroke-width="3" stroke-linecap="round" transform="scale({radius / 13:.2f})"/>'
+        ghost = {"fill": DEAD, "stroke": PALE, "stroke_width": 2, "stroke_dasharray": "4 4"}
+        parts.append(element("circle", r=radius, **ghost))
+        cross = {"stroke": "#c3c8ce", "stroke_width": 3, "stroke_linecap": "round"}
+        parts.append(element("path", d=CROSS, transform=f"scale({radius / 13:.2f})", **cross))
     else:
-        yield _body(look.sides, look.turn, radius * look.scale, look.colour)
+        body = radius * look.scale
+        opacity = 0.45 if node.paused else None
+        parts.append(_body(look.sides, look.turn, body, look.colour, opacity))
     if node.role == LEADER:
-        lift = radius + 13
-        yield (
-            f'<path d="{CROWN}" transform="translate(0 {-lift:.1f})" fill="#E69F00" stroke="{INK}" '
-            f'stroke-width="1.5" stroke-linejoin="round"/>'
-        )
+        crown = {"fill": "#e69f00", "stroke": INK, "stroke_width": 1.5, "stroke_linejoin": "round"}
+        parts.append(element("path", d=CROWN, transform=_at((0, -radius - 13)), **crown))
     if node.isolated:
-        yield f'<circle r="{radius + 15:.1f}" fill="none" stroke="{MUTED}" stroke-width="6" stroke-dasharray="10 2"/>'
-    ink = MUTED if node.dead else look.ink
-    if inside:
-        yield _text(0, radius * 0.18, node.name, round(radius * 0.54, 1), ink, "middle", 600)
+        cage = {"fill": "none", "stroke": MUTED, "stroke_width": 6, "stroke_dasharray": "10 2"}
+        parts.append(element("circle", r=radius + 15, **cage))
+    if radius >= SMALL:
+        y = radius * (-0.06 if node.paused else 0.2)
+        size = round(min(16, radius * 0.56), 1)
+        parts.append(_text(0, y, shorten(node.name, 4), size, ink, "middle", 600))
     if node.paused:
-        yield f'<path d="M-4 {radius * 0.36:.1f} v8 M4 {radius * 0.36:.1f} v8" stroke="{ink}" stroke-width="3"/>'
-    yield "</g>"
-    yield from _label(node, place, radius, inside)
+        y = radius * 0.36 if radius >= SMALL else -4
+        parts.append(element("path", d=f"M-4 {y:.1f} v8 M4 {y:.1f} v8", stroke=ink, stroke_width=3))
+    place = _at(layout.places[node.name])
+    return element("g", "".join(parts), class_="node", data_node=node.name, transform=place)
 
 
-def _body(sides: int, turn: float, radius: float, colour: str) -> str:
+def _body(sides: int, turn: float, radius: float, colour: str, opacity: float | None) -> str:
     if not sides:
-        return f'<circle r="{radius:.1f}" fill="{colour}"/>'
-    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in regular(sides, turn, radius * 0.92))
-    width = radius * 0.2
-    return (
-        f'<polygon points="{points}" fill="{colour}" stroke="{colour}" stroke-width="{width:.1f}" '
-        f'stroke-linejoin="round"/>'
+        return element("circle", r=radius, fill=colour, opacity=opacity)
+    return element(
+        "polygon",
+        points=" ".join(f"{x:.1f},{y:.1f}" for x, y in regular(sides, turn, radius * 0.92)),
+        fill=colour,
+        stroke=colour,
+        stroke_width=radius * 0.2,
+        stroke_linejoin="round",
+        opacity=opacity,
     )
 
 
@@ -195,50 +249,95 @@ def _timer(state: State, node: NodeState, radius: float) -> Iterator[str]:
         return
     set_at, due = timer
     left = min(1.0, max(0.0, (due - state.at_ms) / max(due - set_at, 1e-9)))
-    if left <= 0:
-        return
-    around = 2 * math.pi * radius
-    yield (
-        f'<circle r="{radius:.1f}" fill="none" stroke="{MUTED}" stroke-width="3" transform="rotate(-90)" '
-        f'stroke-dasharray="{left * around:.1f} {around:.1f}"/>'
-    )
+    ring = radius + (3 if radius < SMALL else 6.5)
+    around = 2 * math.pi * ring
+    if left > 0:
+        yield element(
+            "circle",
+            class_="timer",
+            r=ring,
+            fill="none",
+            stroke=MUTED,
+            stroke_width=1.75 if radius < SMALL else 3.5,
+            stroke_dasharray=f"{left * around:.1f} {around:.1f}",
+            transform="rotate(-90)",
+        )
 
 
-def _label(node: NodeState, place: Point, radius: float, inside: bool) -> Iterator[str]:
-    left = place[0] < WIDTH / 2 - 20
-    x = place[0] + (-1 if left else 1) * (radius + (24 if node.isolated else 16))
-    anchor = "end" if left else "start"
-    head = node_words(node)
-    if not inside:
-        yield _text(x, place[1] + 4, node.name, 10, INK, anchor, 600)
+def _words_beside(node: NodeState, layout: Layout) -> Iterator[str]:
+    """Role and label of a node; among many nodes only names that find no room inside."""
+    x, y = layout.places[node.name]
+    radius = layout.radius
+    if radius < SMALL:
+        turn = math.atan2((y - HEIGHT / 2 - 6) * 1.6, x - WIDTH / 2)
+        across, away = math.cos(turn), radius + 11
+        anchor = "start" if across > 0.4 else "end" if across < -0.4 else "middle"
+        x, y = x + across * away, y + math.sin(turn) * away * 1.15 + 3.5
+        yield _text(x, y, shorten(node.name, 16), 10, INK, anchor, 600)
         return
-    yield _text(x, place[1] - (1 if node.label else -4), head, 13, INK, anchor, 600)
-    if node.label:
-        yield _text(x, place[1] + 15, node.label[:32], 12, MUTED, anchor)
+    crowd = len(layout.places) > CROWD
+    head, label = ("", "") if crowd else (node_words(node), node.label)
+    if len(node.name) > 4:
+        head = " · ".join(filter(None, [node.name, head]))
+    away = radius + (24 if node.isolated else 16)
+    dx, dy, anchor = {
+        "left": (-away, -1.0, "end"),
+        "right": (away, -1.0, "start"),
+        "below": (0.0, away + 9, "middle"),
+    }[_side(node.name, layout)]
+    yield _text(x + dx, y + dy + (0 if label else 5), shorten(head, 34), 13, INK, anchor, 600)
+    yield _text(x + dx, y + dy + 16, shorten(label, 34), 12, MUTED, anchor)
+
+
+def _side(name: NodeId, layout: Layout) -> str:
+    """The side on which words hide no other node: outwards, else inwards, else below."""
+    x, y = layout.places[name]
+    reach = layout.radius + 12
+    outwards = "left" if x < WIDTH / 2 - 20 else "right"
+    for side in (outwards, "right" if outwards == "left" else "left"):
+        direction = 1 if side == "right" else -1
+        near = x + (layout.radius + 17) * direction
+        low, high = sorted((near, near + TAG_WIDTH * direction))
+        if all(
+            other == name or ox + reach < low or ox - reach > high or abs(oy - y) > reach + 18
+            for other, (ox, oy) in layout.places.items()
+        ):
+            return side
+    return "below" if y < HEIGHT / 2 else outwards
 
 
 def node_words(node: NodeState) -> str:
-    """`leader · epoch 3`: what stands beside a node."""
+    """What stands beside a node: `leader · epoch 3`."""
     if node.dead:
         return "dead"
-    words = [node.role or "", f"epoch {node.epoch}" if node.epoch is not None else ""]
+    # Many labels tell the epoch already, under the name that it has there ("view 3").
+    told = re.search(rf"[A-Za-z] {re.escape(str(node.epoch))}(\D|$)", node.label)
+    words = [node.role or "", f"epoch {node.epoch}" if node.epoch is not None and not told else ""]
     words += ["paused" if node.paused else "", "isolated" if node.isolated else ""]
     return " · ".join(filter(None, words))
 
 
 def _client(node: NodeState, place: Point) -> Iterator[str]:
-    x, y = place
-    look = ("#eceef0", "#9aa2ab") if node.dead else (GROUND, INK)
-    yield (
-        f'<g class="node" data-node={quoteattr(node.name)} transform="translate({x:.1f} {y:.1f})">'
-        f'<rect x="-17" y="-13" width="34" height="26" rx="7" fill="{look[0]}" stroke="{look[1]}" stroke-width="1.5"/>'
-        f"{_text(0, 4.5, short_name(node.name), 12, look[1], 'middle', 600)}</g>"
+    ground, ink = (DEAD, PALE) if node.dead else (GROUND, INK)
+    box = element(
+        "rect", x=-17, y=-13, width=34, height=26, rx=7, fill=ground, stroke=ink, stroke_width=1.5
     )
-    words = "dead" if node.dead else "paused" if node.paused else ""
-    if words:
-        yield _text(x, y + 28, words, 11, MUTED, "middle")
+    name = _text(0, 4.5, shorten(node.name, 4), 12, ink, "middle", 600)
+    yield element("g", box + name, class_="node", data_node=node.name, transform=_at(place))
+    if node.health != "up":
+        yield _text(place[0], place[1] + 28, node.health, 11, MUTED, "middle")
 
 
-def short_name(name: NodeId) -> str:
-    """A name that fits into a client's small box."""
-    return name if len(name) <= 4 else name[:3] + "…"
+def _legend(state: State) -> Iterator[str]:
+    """Which shape is which type of message."""
+    x = 29.0
+    for name in state.types:
+        shape = _message_shape(message_look(name, state.types))
+        yield element("g", shape, transform=_at((x, HEIGHT + 34)))
+        yield _text(x + 10, HEIGHT + 38, name, 12, MUTED)
+        x += 34 + 6.6 * len(name)
+
+
+def shorten(text: str, length: int) -> str:
+    """A text cut to `length` characters."""
+    return text if len(text) <= length else text[: length - 1] + "…"

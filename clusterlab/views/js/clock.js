@@ -35,8 +35,8 @@ class LiveClock {
     const target = stale ? this.newest : this.newest + this.rate * (since - LAG_MS);
     const behind = target - this.shown;
     if (behind > 0) {
-      const caught = behind * (1 - Math.exp(-dt / CATCH_UP_MS));
-      this.shown += Math.min(behind, Math.max(caught, this.rate * dt));
+      const step = Math.min(behind, this.rate * dt);
+      this.shown += step + (behind - step) * (1 - Math.exp(-dt / CATCH_UP_MS));
       if (this.rate === 0 && target - this.shown < 0.01) this.shown = target;
     }
     return this.shown;

@@ -1,6 +1,7 @@
 // One picture in the page: it takes records from the kernel, shows a moment of them, and sends commands back.
 
 const APPLY_AT_ONCE = 40000; // records that wait for their moment; a page in the background lets them pile up
+const KNOCK_MS = 400;
 const STEP_MS = 500; // the steps of a picture that must not move
 let views = 0;
 
@@ -24,12 +25,17 @@ class ClusterView {
     this.resized = new ResizeObserver(() => { this.width = this.root.clientWidth; });
     this.resized.observe(this.root);
     model.on("msg:custom", this.hear);
-    model.send({ do: "ready", view: this.id });
+    // Said again until it is heard: a first message waits in the kernel's main line while a cell runs,
+    // later ones find the line beside it that the page opens for a widget (a subshell).
+    this.knock = () => model.send({ do: "ready", view: this.id });
+    this.knocking = setInterval(this.knock, KNOCK_MS);
+    this.knock();
     this.frame = requestAnimationFrame((t) => this.tick(t));
   }
 
   close() {
     cancelAnimationFrame(this.frame);
+    clearInterval(this.knocking);
     this.resized.disconnect();
     this.channel.off("msg:custom", this.hear);
     this.channel.send({ do: "bye", view: this.id });
@@ -47,6 +53,7 @@ class ClusterView {
   }
 
   begin(past) {
+    clearInterval(this.knocking);
     const again = Boolean(this.model);
     this.past = past;
     this.base = JSON.parse(past.base);

@@ -37,11 +37,14 @@ class Model {
     this.flying = new Map(); // seq -> message on its way
     this.falling = []; // messages that are known to be lost but have not got there yet
     this.messages = []; // all of them, by the time of sending
+    this.ended = []; // those whose line is complete, until the diagram has drawn it
+    this.longestMs = 0; // that any of them took
     this.marks = []; // faults and notes
     this.noted = new Map(); // text of a note -> when it was last made
     this.walls = []; // times of partitions: {from, to, text}
     this.typicalMs = 10;
     this.now = 0;
+    this.generation = (this.generation ?? 0) + 1;
     this.version = 0; // of what stands still: nodes, walls, links
     for (const name of this.past.servers) this.node(name, false);
     for (const name of this.past.clients) this.node(name, true);
@@ -111,7 +114,14 @@ class Model {
   landed(now) {
     const done = this.falling.filter((m) => m.until <= now);
     if (done.length) this.falling = this.falling.filter((m) => m.until > now);
+    for (const m of done) this.finish(m);
     return done;
+  }
+
+  finish(message) {
+    message.done = true;
+    this.longestMs = Math.max(this.longestMs, (message.until ?? message.t1) - message.t0);
+    this.ended.push(message);
   }
 
   longestTimer(node) {
@@ -167,7 +177,7 @@ function onSend(model, r) {
   if (d.delay_ms !== null) model.typicalMs += (d.delay_ms - model.typicalMs) / 50;
   const message = {
     seq: r.seq, src: r.node, dst: d.dst, type, text: d.text, t0: r.at_ms, copy: r.kind === "duplicate",
-    duration: Math.max(d.delay_ms ?? model.typicalMs, 0.01), t1: null, end: null, stop: 1, until: null,
+    duration: Math.max(d.delay_ms ?? model.typicalMs, 0.01), t1: null, end: null, stop: 1, until: null, done: false,
   };
   model.node(r.node);
   model.node(d.dst);
@@ -182,6 +192,7 @@ function onEnd(model, r) {
   message.t1 = r.at_ms;
   if (r.kind === "deliver") {
     message.end = "deliver";
+    model.finish(message);
     return;
   }
   message.end = r.data.why;

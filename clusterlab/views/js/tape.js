@@ -19,7 +19,7 @@ class Tape {
     this.back = null; // the time at the right edge, or null to follow
     this.widths = new Map();
     this.pointer = null;
-    this.drawn = [];
+    this.tiles = new Tiles();
     this.listen();
   }
 
@@ -90,10 +90,12 @@ class Tape {
     this.now = now;
     this.inner = width - GUTTER - RIGHT;
     this.span = this.spanFor(model, rate);
-    this.right = this.back ?? (still ? Math.ceil(now / (this.span / 4)) * (this.span / 4) : now);
+    const scale = this.inner / this.span; // px per ms
+    const edge = this.back ?? (still ? Math.ceil(now / (this.span / 4)) * (this.span / 4) : now);
+    this.right = Math.round(edge * scale) / scale; // on a whole pixel, so that tiles stay sharp
     const step = (height - TOP - AXIS) / Math.max(1, lanes.length);
     const view = {
-      c: fitCanvas(this.canvas, width, height), model, now, theme, width, height, step,
+      c: fitCanvas(this.canvas, width, height), model, now, theme, width, height, step, scale,
       left: this.right - this.span, right: this.right,
       x: (t) => GUTTER + ((t - this.right + this.span) * this.inner) / this.span,
       y: new Map(lanes.map((name, i) => [name, TOP + step * (i + 0.5)])),
@@ -105,7 +107,7 @@ class Tape {
     view.c.rect(GUTTER, 0, width - GUTTER - RIGHT / 2, height);
     view.c.clip();
     this.drawLanes(view);
-    this.drawMessages(view);
+    this.tiles.draw(view);
     this.drawMarks(view);
     view.c.restore();
     this.drawNames(view, lanes);
@@ -190,67 +192,6 @@ class Tape {
       addCross(c, to, at, 4);
       c.stroke();
     }
-  }
-
-  // The messages sent or arriving within the window; sorted by sending, so only the recent ones are looked at.
-  visible(model, left, right) {
-    const all = model.messages;
-    const slack = left - Math.max(40 * model.typicalMs, 2 * this.span);
-    let low = 0, high = all.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (all[middle].t0 < slack) low = middle + 1; else high = middle;
-    }
-    const found = [];
-    for (let i = low; i < all.length && all[i].t0 <= right; i++) {
-      const m = all[i];
-      const end = m.end === null ? this.now : m.t1;
-      if (Math.max(end, m.until ?? 0) >= left) found.push(m);
-    }
-    return found;
-  }
-
-  // Where its line ends: [time, share of the way between the lanes].
-  endOf(m, now) {
-    if (m.end === "deliver") return [m.t1, 1];
-    if (m.end !== null) return now < m.until ? [now, (now - m.t0) / m.duration] : [m.until, m.stop];
-    return [now, Math.min(0.96, (now - m.t0) / m.duration)];
-  }
-
-  drawMessages(view) {
-    const { c, model, theme, x, y, left, right, now } = view;
-    const lines = new Map();
-    const crosses = new Path2D();
-    const messages = this.visible(model, left, right);
-    const dots = messages.length < 700;
-    this.drawn = [];
-    for (const m of messages) {
-      const from = y.get(m.src), to = y.get(m.dst);
-      if (from === undefined || to === undefined) continue;
-      const [t, share] = this.endOf(m, now);
-      const x1 = x(m.t0), x2 = x(t), y2 = from + (to - from) * share;
-      let path = lines.get(m.type);
-      if (!path) lines.set(m.type, (path = { line: new Path2D(), dot: new Path2D() }));
-      path.line.moveTo(x1, from);
-      path.line.lineTo(x2, y2);
-      this.drawn.push({ m, x1, y1: from, x2, y2 });
-      if (m.end !== null && m.end !== "deliver") {
-        if (now >= m.until) addCross(crosses, x2, y2, 3.5);
-      } else if (dots && m.end === "deliver") addShape(path.dot, messageLook(m.type), x2, y2, 2.6);
-    }
-    c.lineCap = "round";
-    for (const [type, { line, dot }] of lines) {
-      const colour = onGround(messageLook(type).colour, theme);
-      c.strokeStyle = c.fillStyle = colour;
-      c.globalAlpha = dots ? 0.8 : 0.5;
-      c.lineWidth = dots ? 1.4 : 1;
-      c.stroke(line);
-      c.globalAlpha = 1;
-      c.fill(dot);
-    }
-    c.lineWidth = 2;
-    c.strokeStyle = theme.bad;
-    c.stroke(crosses);
   }
 
   drawMarks(view) {
@@ -369,16 +310,11 @@ class Tape {
     c.globalAlpha = 1;
   }
 
-  showTip({ width, height, x, y, model, step }) {
+  showTip(view) {
+    const { width, height, x, y, model, step } = view;
     const p = this.pointer;
-    let text = "", nearest = 7;
-    for (const d of this.drawn) {
-      const away = distanceToLine(p.x, p.y, d);
-      if (away < nearest) {
-        nearest = away;
-        text = messageWords(d.m);
-      }
-    }
+    const m = this.tiles.at(view, p.x, p.y);
+    let text = m ? messageWords(m) : "";
     for (const mark of model.marks) {
       const lane = mark.node ? y.get(mark.node) : 16;
       if (lane !== undefined && Math.hypot(x(mark.t) - p.x, lane - p.y) < 8) text = `${mark.node ?? "network"}: ${mark.text} at ${msText(mark.t)}`;
@@ -397,10 +333,4 @@ class Tape {
     }
     return "";
   }
-}
-
-function distanceToLine(px, py, { x1, y1, x2, y2 }) {
-  const dx = x2 - x1, dy = y2 - y1;
-  const share = Math.max(0, Math.min(1, ((px - x1) * dx + (py - y1) * dy) / (dx * dx + dy * dy || 1)));
-  return Math.hypot(x1 + share * dx - px, y1 + share * dy - py);
 }

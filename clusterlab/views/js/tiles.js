@@ -1,0 +1,136 @@
+// The lines of the space-time diagram. A message that has ended never changes again, so its line is drawn once,
+// into tiles that the diagram only moves along; those on their way are drawn in each frame.
+
+const TILE = 256; // px
+const TILES_LIMIT = 24;
+const DENSE = 700; // so many lines in the window are drawn thinner, without a mark at their end
+
+class Tiles {
+  constructor() {
+    this.cache = new Map(); // number -> canvas
+    this.key = "";
+    this.dense = false;
+  }
+
+  // The messages that overlap a stretch of time. They are sorted by sending.
+  overlapping(model, from, to) {
+    const all = model.messages;
+    let low = 0, high = all.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (all[middle].t0 < from - model.longestMs) low = middle + 1; else high = middle;
+    }
+    const found = [];
+    for (let i = low; i < all.length && all[i].t0 <= to; i++) {
+      const m = all[i];
+      if ((m.end === null ? Infinity : m.until ?? m.t1) >= from) found.push(m);
+    }
+    return found;
+  }
+
+  draw(view) {
+    const { c, model, theme, x, left, right, height, scale } = view;
+    this.weigh(model, left, right);
+    const key = [scale, height, theme.key, model.generation, this.dense, [...view.y.keys()].join("\u0000")].join(" ");
+    if (key !== this.key) this.cache.clear();
+    this.key = key;
+    const tileMs = TILE / scale;
+    const ended = model.ended.splice(0);
+    if (ended.length > 5000) this.cache.clear();
+    else for (const m of ended) this.add(view, m, tileMs);
+    for (let i = Math.floor(left / tileMs); i <= right / tileMs; i++) {
+      let tile = this.cache.get(i);
+      if (!tile) this.cache.set(i, (tile = this.make(view, i, tileMs)));
+      c.drawImage(tile, x(i * tileMs), 0, TILE, height);
+    }
+    for (const i of this.cache.keys()) {
+      if (this.cache.size <= TILES_LIMIT) break;
+      if (i * tileMs > right || (i + 1) * tileMs < left) this.cache.delete(i);
+    }
+    this.paint(view, c, 0, [...model.flying.values(), ...model.falling]);
+  }
+
+  weigh(model, left, right) {
+    const all = model.messages;
+    let count = 0;
+    for (let i = all.length - 1; i >= 0 && all[i].t0 >= left && count <= DENSE; i--) if (all[i].t0 <= right) count++;
+    // With a margin, so that it does not flicker between the two.
+    if (this.dense ? count < DENSE * 0.7 : count > DENSE) this.dense = !this.dense;
+  }
+
+  make(view, i, tileMs) {
+    const tile = document.createElement("canvas");
+    fitCanvas(tile, TILE, view.height);
+    const done = this.overlapping(view.model, i * tileMs, (i + 1) * tileMs).filter((m) => m.done);
+    this.paint(view, tile.getContext("2d"), view.x(i * tileMs), done);
+    return tile;
+  }
+
+  add(view, m, tileMs) {
+    const last = (m.until ?? m.t1) + 6 / view.scale; // the mark at its end has a width
+    for (let i = Math.floor((m.t0 - 2 / view.scale) / tileMs); i <= last / tileMs; i++) {
+      const tile = this.cache.get(i);
+      if (tile) this.paint(view, tile.getContext("2d"), view.x(i * tileMs), [m]);
+    }
+  }
+
+  // Where the line of a message ends: [time, share of the way between the lanes].
+  endOf(m, now) {
+    if (m.end === "deliver") return [m.t1, 1];
+    if (m.end !== null) return now < m.until ? [now, (now - m.t0) / m.duration] : [m.until, m.stop];
+    return [now, Math.min(0.96, (now - m.t0) / m.duration)];
+  }
+
+  lineOf(view, m) {
+    const from = view.y.get(m.src), to = view.y.get(m.dst);
+    if (from === undefined || to === undefined) return null;
+    const [t, share] = this.endOf(m, view.now);
+    return { x1: view.x(m.t0), y1: from, x2: view.x(t), y2: from + (to - from) * share };
+  }
+
+  // Draw messages on a canvas whose left edge is at `origin` of the view.
+  paint(view, c, origin, messages) {
+    const lines = new Map();
+    const crosses = new Path2D();
+    for (const m of messages) {
+      const line = this.lineOf(view, m);
+      if (!line) continue;
+      const { x1, y1, x2, y2 } = line;
+      let path = lines.get(m.type);
+      if (!path) lines.set(m.type, (path = { line: new Path2D(), mark: new Path2D() }));
+      path.line.moveTo(x1 - origin, y1);
+      path.line.lineTo(x2 - origin, y2);
+      if (m.done && m.end !== "deliver") addCross(crosses, x2 - origin, y2, this.dense ? 2.5 : 3.5);
+      else if (m.done && !this.dense) addShape(path.mark, messageLook(m.type), x2 - origin, y2, 2.6);
+    }
+    c.lineCap = "round";
+    for (const [type, { line, mark }] of lines) {
+      c.strokeStyle = c.fillStyle = onGround(messageLook(type).colour, view.theme);
+      c.globalAlpha = this.dense ? 0.5 : 0.8;
+      c.lineWidth = this.dense ? 1 : 1.4;
+      c.stroke(line);
+      c.globalAlpha = 1;
+      c.fill(mark);
+    }
+    c.lineWidth = this.dense ? 1.5 : 2;
+    c.strokeStyle = view.theme.bad;
+    c.stroke(crosses);
+  }
+
+  // The message whose line passes the point, or null.
+  at(view, px, py) {
+    let found = null, nearest = 7;
+    for (const m of this.overlapping(view.model, view.left, view.right)) {
+      const line = this.lineOf(view, m);
+      const away = line ? distanceToLine(px, py, line) : Infinity;
+      if (away < nearest) [nearest, found] = [away, m];
+    }
+    return found;
+  }
+}
+
+function distanceToLine(px, py, { x1, y1, x2, y2 }) {
+  const dx = x2 - x1, dy = y2 - y1;
+  const share = Math.max(0, Math.min(1, ((px - x1) * dx + (py - y1) * dy) / (dx * dx + dy * dy || 1)));
+  return Math.hypot(x1 + share * dx - px, y1 + share * dy - py);
+}
