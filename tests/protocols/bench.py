@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
+from clusterlab.core.history import Invoke
 from clusterlab.core.node import (
     WORLD,
     Deliver,
@@ -26,6 +27,7 @@ from clusterlab.core.node import (
     step,
 )
 from clusterlab.core.spec import Put
+from clusterlab.protocols.paxos import Acceptor, Ballot, Learner, Propose, Proposer
 from clusterlab.protocols.raft import (
     AppendEntries,
     AppendReply,
@@ -76,13 +78,23 @@ class Bench:
 
     def only(self, kind: type[M]) -> M:
         """The one message of this kind that the last step sent."""
-        (sent,) = self.sent(kind)
-        return sent[1]
+        sent = self.sent(kind)
+        assert len(sent) == 1, f"{len(sent)} {kind.__name__} instead of one: {self.effects}"
+        return sent[0][1]
+
+    def only_value(self, kind: type[M]) -> M:
+        """The one message of this kind that the last step sent, perhaps to many."""
+        sent = {msg for _, msg in self.sent(kind)}
+        assert len(sent) == 1, f"{len(sent)} {kind.__name__} instead of one: {self.effects}"
+        return sent.pop()
 
     def to(self, dst: NodeId, kind: type[M]) -> M:
         """The one message of this kind that the last step sent to `dst`."""
-        (message,) = [msg for to, msg in self.sent(kind) if to == dst]
-        return message
+        sent = [msg for to, msg in self.sent(kind) if to == dst]
+        assert len(sent) == 1, (
+            f"{len(sent)} {kind.__name__} to {dst} instead of one: {self.effects}"
+        )
+        return sent[0]
 
     def told_world(self) -> list[Message]:
         return [e.msg for e in self.effects if isinstance(e, Send) and e.dst == WORLD]
@@ -162,3 +174,29 @@ def beat(bench: Bench, times: int = 1) -> Bench:
     for _ in range(times):
         bench.fire(HeartbeatDue())
     return bench
+
+
+# --- Paxos ---
+
+ACCEPTOR: type[Acceptor] = Acceptor
+PROPOSER: type[Proposer] = Proposer
+LEARNER: type[Learner] = Learner
+
+
+def ballot(round_: int, proposer: NodeId = "p1") -> Ballot:
+    return Ballot(round_, proposer)
+
+
+def acceptor(**fields: Any) -> Bench:
+    return Bench(ACCEPTOR("a1", learners=("l1", "l2")), **fields)
+
+
+def proposer(wish: Any = "mine", acceptors: int = 3, **fields: Any) -> Bench:
+    """p1, which has been asked to have `wish` chosen (unless that is None)."""
+    names = tuple(f"a{i}" for i in range(1, acceptors + 1))
+    bench = Bench(PROPOSER("p1", acceptors=names), **fields)
+    return bench if wish is None else bench.receive(WORLD, Invoke(Propose(wish)))
+
+
+def learner(acceptors: int = 3) -> Bench:
+    return Bench(LEARNER("l1", acceptors=tuple(f"a{i}" for i in range(1, acceptors + 1))))
