@@ -6,6 +6,7 @@ a lab is copied to `my-labs/` when it is first opened, and never overwritten aft
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import sys
@@ -13,6 +14,7 @@ import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import quote
 
 from clusterlab.core.errors import ScenarioError
 
@@ -79,8 +81,12 @@ def jupyter_command(notebook: Path, *, port: int | None = None, browser: bool = 
             "JupyterLab is not installed: run `make setup`, or `pip install jupyterlab`."
         )
     desk = notebook.parents[1]
-    command = [sys.executable, "-m", "jupyter", "lab", str(notebook)]
-    command += [f"--ServerApp.root_dir={desk}", "--ServerApp.ip=127.0.0.1"]
+    command = [sys.executable, "-m", "jupyter", "lab", "--ServerApp.ip=127.0.0.1"]
+    command += [
+        f"--ServerApp.root_dir={desk}",
+        f"--LabApp.default_url=/lab/tree/{quote(notebook.relative_to(desk).as_posix())}",
+    ]
+    command.append("--LabApp.extension_manager=readonly")  # the other one asks for a list online
     if port is not None:
         if not _is_free(port):
             raise ScenarioError(
@@ -93,6 +99,13 @@ def jupyter_command(notebook: Path, *, port: int | None = None, browser: bool = 
     if _is_root():
         command.append("--allow-root")  # containers, such as Binder's and CI's, run as root
     return command
+
+
+def jupyter_environment() -> dict[str, str]:
+    """The environment for that command: JupyterLab asks for no news and checks for no update."""
+    here = str(Path(__file__).parent / "jupyter")
+    others = os.environ.get("JUPYTER_CONFIG_PATH")
+    return {**os.environ, "JUPYTER_CONFIG_PATH": f"{here}{os.pathsep}{others}" if others else here}
 
 
 def _is_free(port: int) -> bool:
@@ -108,6 +121,4 @@ def _is_free(port: int) -> bool:
 
 
 def _is_root() -> bool:
-    import os  # noqa: PLC0415 - only here, and only where there is such a thing as root
-
-    return hasattr(os, "geteuid") and os.geteuid() == 0
+    return hasattr(os, "geteuid") and os.geteuid() == 0  # there is no root on Windows

@@ -1,5 +1,8 @@
+import json
+import os
 import socket
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -70,6 +73,14 @@ def test_jupyter_is_bound_to_this_machine_and_keeps_its_token(project):
     assert "--ServerApp.ip=127.0.0.1" in command
     assert "--no-browser" in command
     assert not any("token" in word for word in command)
+
+
+def test_jupyterlab_asks_for_no_news_and_keeps_its_other_configuration(monkeypatch):
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", "elsewhere")
+    first, *others = desk.jupyter_environment()["JUPYTER_CONFIG_PATH"].split(os.pathsep)
+    config = json.loads((Path(first) / "labconfig" / "page_config.json").read_text())
+    assert config["disabledExtensions"]["@jupyterlab/apputils-extension:announcements"]
+    assert others == ["elsewhere"]
 
 
 def test_a_missing_jupyterlab_is_a_sentence(project, monkeypatch):

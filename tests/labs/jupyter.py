@@ -1,0 +1,122 @@
+"""A real JupyterLab, opened as a learner opens it, in a real browser."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+ROOT = Path(__file__).parents[2]
+START_LIMIT_S = 60
+BROWSER_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def take_copy(folder: Path, lab: str, engine: str) -> Path:
+    """A project folder with one lab in it, whose ENGINE is `engine`."""
+    source = next((ROOT / "labs").glob(f"{lab}*/{lab}*.ipynb"))
+    target = folder / "labs" / source.parent.name / source.name
+    target.parent.mkdir(parents=True)
+    notebook = json.loads(source.read_text(encoding="utf-8"))
+    changed = 0
+    for cell in notebook["cells"]:
+        text = "".join(cell["source"])
+        if 'ENGINE = "live"' in text:
+            cell["source"] = text.replace('ENGINE = "live"', f'ENGINE = "{engine}"')
+            changed += 1
+    assert changed == 1, "one changed word chooses the engine"
+    target.write_text(json.dumps(notebook), encoding="utf-8")
+    return folder
+
+
+@contextmanager
+def lab_server(folder: Path, lab: str = "00") -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """`clusterlab lab` in `folder`: its address, which has the token in it, and its process."""
+    home = folder / "home"
+    home.mkdir(exist_ok=True)
+    environment = {**os.environ, "HOME": str(home), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "clusterlab.cli", "lab", lab, "--no-browser"]
+    log = folder / "jupyter.log"
+    with log.open("w") as out:
+        server = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=out, stderr=out, text=True
+        )
+    try:
+        yield _address(server, log), server
+    finally:
+        server.send_signal(signal.SIGTERM)
+        try:
+            server.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _address(server: subprocess.Popen[str], log: Path) -> str:
+    """Where the server listens, from what it says; reading its log is how a learner finds it too."""
+    for _ in range(START_LIMIT_S * 10):
+        found = re.search(r"http://127\.0\.0\.1:\d+/lab\S*token=\w+", log.read_text())
+        if found:
+            return found[0]
+        try:
+            server.wait(timeout=0.1)
+        except subprocess.TimeoutExpired:
+            continue
+        break
+    raise AssertionError(f"JupyterLab did not start:\n{log.read_text()}")
+
+
+@contextmanager
+def browser_page(path: str, **options: object) -> Iterator[Page]:
+    """A page of a headless browser."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=BROWSER_ARGUMENTS)
+        try:
+            context = browser.new_context(
+                **{"viewport": {"width": 1400, "height": 1100}, **options}  # type: ignore[arg-type]
+            )
+            yield context.new_page()
+        finally:
+            browser.close()
+
+
+def run_all(page: Page) -> None:
+    """Run > Run All Cells, as a learner does."""
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+
+
+def scroll_to(page: Page, share: float) -> None:
+    """Scroll the notebook: 0 is its top, 1 its end. JupyterLab draws only the cells in sight."""
+    page.locator(".jp-Notebook .jp-WindowedPanel-outer").first.evaluate(
+        "(panel, share) => { panel.scrollTop = share * panel.scrollHeight; }", share
+    )
+
+
+def wait_until_idle(page: Page, limit_s: float = 120) -> None:
+    """Until no cell waits or runs: prompts show `[*]` while they do."""
+    page.wait_for_function(
+        """() => {
+            const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')];
+            return prompts.length && prompts.every((p) => !p.textContent.includes('*'))
+                && prompts.some((p) => /\\d/.test(p.textContent));
+        }""",
+        timeout=limit_s * 1000,
+    )
