@@ -20,6 +20,7 @@ class ClusterView {
     this.status.write("Waiting for the kernel …", false);
     this.root.append(this.status.element);
     el.append(this.root);
+    this.width = this.root.clientWidth;
     this.motion = window.matchMedia("(prefers-reduced-motion: reduce)");
     this.hear = (content) => this.receive(content);
     this.resized = new ResizeObserver(() => { this.width = this.root.clientWidth; });
