@@ -297,7 +297,7 @@ def _check_nodes(nodes: list[Node]) -> None:
         if not isinstance(node, Node):
             raise ScenarioError(
                 f"a cluster is made of nodes, not of {node!r}: give it objects of a Node class, "
-                "such as [Raft(name, peers=names) for name in names]."
+                "such as [Raft(name, members=names) for name in names]."
             )
         if type(node.id) is not str or not node.id:
             raise ScenarioError(f"{node!r} has the id {node.id!r}: an id is a text such as 'n1'.")

@@ -39,7 +39,10 @@ def _field(initial: T, kind: str) -> T:
     )
 
 
-_OUTPUTS = ("send", "broadcast", "set_timer", "cancel_timer", "note", "choose", "now_ms", "status")
+_METHODS = (
+    *("send", "broadcast", "set_timer", "cancel_timer", "note", "choose", "now_ms", "status"),
+    *("state", "saved", "copy", "configuration", "frozen_key"),
+)
 
 
 # dataclass_transform makes fields of subclasses only, so `Node.id` needs a class above Node.
@@ -68,17 +71,30 @@ class Declared:
             for f in dataclasses.fields(cls)  # type: ignore[arg-type]
         }
         for name in kinds:
-            if name in _OUTPUTS:
+            if name in _METHODS:
                 raise DeclarationError(
                     f"{cls.__name__} has a field named {name}, which is a method of every node: "
                     "give the field another name."
                 )
+        _check_overrides(cls)
         cls._config = frozenset(n for n, kind in kinds.items() if kind == "config")
         cls._durable = tuple(n for n, kind in kinds.items() if kind == "durable")
         cls._volatile = tuple(n for n, kind in kinds.items() if kind == "volatile")
         cls._assignable = frozenset(cls._durable + cls._volatile)
         cls._handlers = {}
         _check_handlers(cls)
+
+
+def _check_overrides(cls: type) -> None:
+    """An inherited field that gets another value needs its annotation, or nothing happens."""
+    fields = cls.__dict__["__dataclass_fields__"]
+    for base in cls.__mro__[1:]:
+        for name, inherited in base.__dict__.get("__dataclass_fields__", {}).items():
+            if fields.get(name) is inherited and name in vars(cls):
+                raise DeclarationError(
+                    f"{cls.__name__} sets {name} without saying its type, which would have no "
+                    f"effect: write `{name}: {inherited.type} = ...`."
+                )
 
 
 def _check_handlers(cls: type) -> None:

@@ -284,7 +284,9 @@ class Node(Declared):
         return handler
 
     def _undeclared(self, name: str, does: str, kind: str) -> str:
-        near = difflib.get_close_matches(name, self._assignable, n=1)
+        # What is assigned can only be a field; what is read may be a method, misspelt.
+        known = self._assignable if does == "assigns" else dir(type(self))
+        near = difflib.get_close_matches(name, known, n=1)
         hint = f" Or did you mean `{near[0]}`?" if near else ""
         kind = "str | None" if kind == "NoneType" else kind
         return (

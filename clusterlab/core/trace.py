@@ -31,6 +31,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -223,12 +224,13 @@ class Trace:
     def load(cls, path: str | Path) -> Trace:
         """Read a trace that `save` wrote."""
         try:
-            text = Path(path).read_text(encoding="utf-8")
+            # Not splitlines(): it also splits at U+2028 and others, which JSON leaves as they are.
+            lines = Path(path).read_text(encoding="utf-8").removesuffix("\n").split("\n")
         except (OSError, UnicodeDecodeError) as error:
             raise TraceError(
                 f"cannot read {path}: {error}; name a trace that was saved here."
             ) from error
-        return cls.parse(text.splitlines(), name=str(path))
+        return cls.parse(lines if lines != [""] else [], name=str(path))
 
     @classmethod
     def parse(
@@ -240,10 +242,10 @@ class Trace:
     ) -> Trace:
         """The trace that these JSON lines hold.
 
-        Classes of messages are found by name in `vocabulary` (default: all that are imported);
-        a class that is not there becomes a stand-in with the same fields.
+        Classes are found by name in `vocabulary` (default: all messages that are imported, and the
+        NamedTuples beside them); one that is not there becomes a stand-in with the same fields.
         """
-        known = {"Splice": Splice, **(message_classes() if vocabulary is None else vocabulary)}
+        known = {"Splice": Splice, **(_vocabulary() if vocabulary is None else vocabulary)}
         trace = cls()
         for number, line in enumerate(lines, 1):
             try:
@@ -256,9 +258,8 @@ class Trace:
                         )
                     trace.meta = record["meta"]
                     continue
-                data = {k: decode(v, known) for k, v in record["data"].items()}
-                trace.events.append(TraceEvent(**{**record, "data": data}))
-            except (ValueError, KeyError, TypeError) as error:
+                trace.events.append(_event(record, len(trace.events), known))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise TraceError(
                     f"line {number} of {name} is not a trace record ({error}): "
                     "the file is cut off or is something else; record it again."
@@ -266,6 +267,25 @@ class Trace:
         if not trace.meta and not trace.events:
             raise TraceError(f"{name} is empty: record it again.")
         return trace
+
+
+def _vocabulary() -> dict[str, type]:
+    """Every message class, and the NamedTuples that stand beside one in its module."""
+    messages = message_classes()
+    found: dict[str, type] = {}
+    for name in sorted({cls.__module__ for cls in messages.values()}):
+        for value in list(vars(sys.modules.get(name, object)).values()):
+            if isinstance(value, type) and issubclass(value, tuple) and hasattr(value, "_fields"):
+                found[value.__name__] = value
+    return {**found, **messages}
+
+
+def _event(record: dict[str, Any], seq: int, known: Mapping[str, type]) -> TraceEvent:
+    """The event that a line holds; ValueError if another should stand there."""
+    if record["seq"] != seq:
+        raise ValueError(f"event {seq} should stand there, not {record['seq']}")
+    data = {k: decode(v, known) for k, v in record["data"].items()}
+    return TraceEvent(**{**record, "data": data})
 
 
 def _from_network(event: TraceEvent) -> bool:

@@ -45,15 +45,16 @@ def freeze(value: Any) -> Hashable:
     kind = type(value)
     if kind in _SCALARS:
         return cast(Hashable, value)
+    # The marks are types, which no state holds: a text could be in a tuple of a learner's.
     if kind is dict:
-        return ("dict", frozenset((freeze(k), freeze(v)) for k, v in value.items()))
+        return (dict, frozenset((freeze(k), freeze(v)) for k, v in value.items()))
     if kind is list:
-        return ("list", *map(freeze, value))
+        return (list, *map(freeze, value))
     if kind is set or kind is frozenset:
-        return ("set", frozenset(map(freeze, value)))
+        return (set, frozenset(map(freeze, value)))
     if isinstance(value, tuple):
         if kind is not tuple:  # two NamedTuples with equal items are two states
-            return (kind.__name__, *map(freeze, value))
+            return (tuple, kind.__name__, *map(freeze, value))
         return tuple(map(freeze, value))
     if hasattr(value, "frozen_key"):  # a Node freezes to its fields
         return cast(Hashable, value.frozen_key())
@@ -155,6 +156,8 @@ def decode(data: JSON, vocabulary: Mapping[str, type]) -> Any:
             return items if name == "list" else set(items)
         named = {k: decode(v, vocabulary) for k, v in data.items() if k != "$"}
         kind = vocabulary.get(name) or stand_in(name, tuple(named))
+        if issubclass(kind, tuple) and set(kind._fields) != set(named):  # type: ignore[attr-defined]
+            kind = stand_in(name, tuple(named))  # another protocol has a tuple of that name
         return kind(**named)
     except (KeyError, TypeError, ValueError) as error:
         raise TraceError(

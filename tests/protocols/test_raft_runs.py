@@ -133,7 +133,7 @@ def misfortune(random: Random, servers: tuple[NodeId, ...]) -> list[tuple[float,
 
 
 def bounce_a_voter(sim: Simulation, random: Random) -> None:
-    """During an election somebody dies and comes back at once: what it forgot, it is asked again."""
+    """During an election somebody dies and comes back at once: what it forgot, is asked again."""
     roles = {node: sim.status(node).get("role") for node in sim.servers}
     others = [node for node, role in roles.items() if role != "candidate"]
     if "candidate" in roles.values() and others and random.random() < 0.5:
