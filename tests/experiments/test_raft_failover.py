@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from random import Random
 
@@ -41,7 +42,8 @@ def test_a_hundred_seeds_pass_and_every_kind_of_fault_struck(capsys):
         fired.update(outcome.fired)
         operations.update(outcome.operations)
     with capsys.disabled():
-        print(f"\n100 seeds of raft-failover: {dict(operations)}; faults that struck: {dict(fired)}")
+        told = f"{dict(operations)}; faults that struck: {dict(fired)}"
+        sys.stdout.write(f"\n100 seeds of raft-failover: {told}\n")
     for kind in ("kill", "restart", "pause", "resume", "partition", "isolate", "link", "heal"):
         assert fired[kind], kind
     for fate in ("lost", "partition", "isolated", "blocked", "dead", "duplicated", "reordered"):

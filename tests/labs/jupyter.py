@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 START_LIMIT_S = 60
@@ -70,7 +70,7 @@ def lab_server(folder: Path, lab: str = "00") -> Iterator[tuple[str, subprocess.
 
 
 def _address(server: subprocess.Popen[str], log: Path) -> str:
-    """Where the server listens, from what it says; reading its log is how a learner finds it too."""
+    """Where the server listens, from what it says: that is how a learner finds it too."""
     for _ in range(START_LIMIT_S * 10):
         found = re.search(r"http://127\.0\.0\.1:\d+/lab\S*token=\w+", log.read_text())
         if found:
@@ -84,15 +84,12 @@ def _address(server: subprocess.Popen[str], log: Path) -> str:
 
 
 @contextmanager
-def browser_page(path: str, **options: object) -> Iterator[Page]:
+def browser_page(path: str) -> Iterator[Page]:
     """A page of a headless browser."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=BROWSER_ARGUMENTS)
         try:
-            context = browser.new_context(
-                **{"viewport": {"width": 1400, "height": 1100}, **options}  # type: ignore[arg-type]
-            )
-            yield context.new_page()
+            yield browser.new_page(viewport={"width": 1400, "height": 1100})
         finally:
             browser.close()
 
@@ -111,12 +108,22 @@ def scroll_to(page: Page, share: float) -> None:
 
 
 def wait_until_idle(page: Page, limit_s: float = 120) -> None:
-    """Until no cell waits or runs: prompts show `[*]` while they do."""
-    page.wait_for_function(
-        """() => {
-            const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')];
-            return prompts.length && prompts.every((p) => !p.textContent.includes('*'))
-                && prompts.some((p) => /\\d/.test(p.textContent));
-        }""",
-        timeout=limit_s * 1000,
-    )
+    """Until the last cell has run: its prompt has a number."""
+    scroll_to(page, 1)
+    last = page.locator(".jp-CodeCell .jp-InputPrompt").last
+    expect(last).to_have_text(re.compile(r"\[\d+\]:"), timeout=limit_s * 1000)
+
+
+def run_cell(page: Page, code: str) -> str:
+    """Run one expression in a new cell at the end, and return what it shows."""
+    scroll_to(page, 1)
+    page.locator(".jp-Cell").last.click()
+    page.keyboard.press("Escape")
+    page.keyboard.press("b")
+    cell = page.locator(".jp-CodeCell").last
+    cell.locator(".cm-content").click()
+    page.keyboard.insert_text(code)
+    page.keyboard.press("Control+Enter")
+    output = cell.locator(".jp-OutputArea-executeResult .jp-OutputArea-output")
+    output.wait_for(timeout=60_000)
+    return output.inner_text().strip()
