@@ -170,9 +170,10 @@ class Trace:
         wanted, nodes = {seq}, set[NodeId]()
         past = []
         for event in reversed(self.events[: seq + 1]):
-            if event.seq in wanted or (event.node is not None and event.node in nodes):
+            own = event.node is not None and not _from_network(event)
+            if event.seq in wanted or (own and event.node in nodes):
                 past.append(event)
-                if event.node is not None and not _from_network(event):
+                if own:
                     nodes.add(event.node)
                 if event.cause is not None:
                     wanted.add(event.cause)

@@ -268,8 +268,8 @@ def test_clock_and_choice_come_from_the_environment() -> None:
         (
             lambda n: n.set_timer(Tick(), (9, 3)),
             (
-                "BadValue: Puppet n1 sets Tick(number=0) for (9, 3) ms: give a number of at least 0, "
-                "or a range (low, high)."
+                "BadValue: Puppet n1 sets Tick(number=0) for (9, 3) ms: give a number "
+                "of at least 0, or a range (low, high)."
             ),
         ),
         (
@@ -282,8 +282,8 @@ def test_clock_and_choice_come_from_the_environment() -> None:
         (
             lambda n: n.choose([]),
             (
-                "BadValue: Puppet n1 chooses from []: give a list or tuple with at least one option "
-                "(a set has no order; sort it first)."
+                "BadValue: Puppet n1 chooses from []: give a list or tuple with at least one "
+                "option (a set has no order; sort it first)."
             ),
         ),
     ],
