@@ -1,0 +1,1 @@
+"""Checkers: what a run, or every run, must not do."""
