@@ -26,10 +26,11 @@ from clusterlab.core.node import Node, NodeId
 from clusterlab.core.trace import Trace
 from clusterlab.live.clocks import ClusterClock, Origin, Skewed
 from clusterlab.live.collect import Collector
-from clusterlab.live.disk import newest_frame
+from clusterlab.live.disk import lose, newest_frame
+from clusterlab.live.host import disk_path
 from clusterlab.live.hosted import Born, HostName, Setting
 from clusterlab.live.merge import Death
-from clusterlab.live.processes import Process, Processes
+from clusterlab.live.processes import CLIENTS, Process, Processes
 from clusterlab.live.session import Progress, session
 from clusterlab.live.wire import Wire, vocabulary
 
@@ -95,6 +96,10 @@ class LiveEngine(Cluster):
         if directory is not None:
             path = Path(directory).absolute()
             path.mkdir(parents=True, exist_ok=True)
+            for name in (*self.servers, CLIENTS):  # what an earlier cluster left here
+                lose(disk_path(path, name))
+                for old in path.glob(f"{name}.*.journal"):
+                    old.unlink()
             return path
         return Path(tempfile.mkdtemp(prefix="run-", dir=session.directory))
 

@@ -333,7 +333,7 @@ class Host:
     # --- dying ---
 
     def _bury(self, host: Hosted) -> None:
-        """What was collected is performed; then the node is dead, and the process that is its own."""
+        """Perform what was collected; then the node is dead, with the process that is its own."""
         host.alive = host.paused = False
         host.timers.clear()
         for entry in host.held:  # mail that waited for a paused node dies with it

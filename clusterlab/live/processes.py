@@ -43,6 +43,8 @@ class Process:
     pid: int = 0
     alive: bool = True
     paused: bool = False
+    begun: bool = False
+    """Whether its nodes run: before, nobody carries out control calls."""
 
 
 class Processes:
@@ -76,7 +78,7 @@ class Processes:
         return self._by_name[self.where[node]]
 
     def _answering(self) -> Iterator[Process]:
-        return (p for p in self.all() if p.alive and not p.paused)
+        return (p for p in self.all() if p.begun and p.alive and not p.paused)
 
     # --- made ---
 
@@ -97,28 +99,14 @@ class Processes:
     def wait_until_ready(self, names: Iterable[HostName]) -> None:
         """Wait for processes to be up; raises EngineUnavailable if one does not come up."""
         starting = [self._by_name[name] for name in names]
-        try:
-            answers = self._ray.get(
-                [process.handle.who.remote() for process in starting], timeout=READY_LIMIT_S
-            )
-        except self._ray.exceptions.GetTimeoutError as error:
-            raise EngineUnavailable(
-                f"the nodes' processes did not come up within {READY_LIMIT_S:.0f} s: "
-                "close other programs and try again with fewer nodes, or use engine='sim'."
-            ) from error
-        except self._ray.exceptions.RayError as error:
-            text = " ".join(str(error).split())[-300:]
-            raise EngineUnavailable(
-                f"a node's process could not start (... {text}): see that every module that the "
-                "nodes need can be imported from this folder, or use engine='sim'."
-            ) from error
+        answers = self._get([process.handle.who.remote() for process in starting])
         for process, (pid, _, _) in zip(starting, answers, strict=True):
             process.pid = pid
 
     def begin(self, born: Mapping[HostName, list[Born]]) -> None:
         """Let processes that are up run their nodes."""
         peers = {p.name: (p.handle if p.alive else None, p.life) for p in self.all()}
-        self._wait(
+        self._get(
             [
                 self._by_name[name].handle.begin.remote(
                     self.origin, self.where, peers, dumps_by_value(nodes)
@@ -126,6 +114,26 @@ class Processes:
                 for name, nodes in born.items()
             ]
         )
+        for name in born:
+            self._by_name[name].begun = True
+
+    def _get(self, refs: list[Any]) -> list[Any]:
+        """What starting processes answer."""
+        try:
+            answers: list[Any] = self._ray.get(refs, timeout=READY_LIMIT_S)
+        except self._ray.exceptions.GetTimeoutError as error:
+            raise EngineUnavailable(
+                f"the nodes' processes did not come up within {READY_LIMIT_S:.0f} s: "
+                "close other programs and try again with fewer nodes, or use engine='sim'."
+            ) from error
+        except self._ray.exceptions.RayError as error:
+            cause = getattr(error, "cause", None) or str(error).strip().splitlines()[-1]
+            raise EngineUnavailable(
+                f"a node's process could not start ({cause!s}): see that its fields are values, and "
+                "that every module that it needs can be imported from this folder; "
+                "or use engine='sim'."
+            ) from error
+        return answers
 
     # --- told ---
 
@@ -153,7 +161,7 @@ class Processes:
         """A control call to everybody; those who are stopped get it when they go on."""
         refs = []
         for process in self.all():
-            if process.alive:
+            if process.alive and process.begun:
                 ref = process.handle.control.remote(what, *args)
                 if not process.paused:
                     refs.append(ref)

@@ -24,7 +24,7 @@ import tempfile
 import threading
 import warnings
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -210,15 +210,35 @@ def _init(ray: Any, **options: Any) -> None:
 
 
 def _init_local(ray: Any, directory: Path | None) -> None:
-    _init(
-        ray,
-        address="local",
-        num_cpus=min(os.cpu_count() or 1, 2),
-        include_dashboard=False,
-        object_store_memory=OBJECT_STORE_BYTES,
-        _node_ip_address="127.0.0.1",
-        _temp_dir=str(directory),
-    )
+    with _loopback_only(ray):
+        _init(
+            ray,
+            address="local",
+            num_cpus=min(os.cpu_count() or 1, 2),
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+            _temp_dir=str(directory),
+        )
+
+
+@contextlib.contextmanager
+def _loopback_only(ray: Any) -> Iterator[None]:
+    """Let Ray take 127.0.0.1 for this machine's address, so that its servers listen there alone.
+
+    It takes the outside address otherwise, even if it is told `_node_ip_address="127.0.0.1"`;
+    this switch is what it uses on macOS and Windows.
+    """
+    name, constants = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", ray._private.ray_constants
+    before = os.environ.get(name), constants.ENABLE_RAY_CLUSTER
+    os.environ[name], constants.ENABLE_RAY_CLUSTER = "0", False
+    try:
+        yield
+    finally:
+        constants.ENABLE_RAY_CLUSTER = before[1]
+        if before[0] is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before[0]
 
 
 def _shutdown() -> None:
