@@ -204,7 +204,8 @@ def _lab(options: argparse.Namespace) -> int:
     Console(highlight=False).print(
         f"Opening [bold]{notebook.stem}[/]: your copy is in {notebook.parent}. Ctrl-C ends it."
     )
-    os.execve(command[0], command, desk.jupyter_environment())  # Ctrl-C and signals belong to JupyterLab from here on
+    # Ctrl-C and signals belong to JupyterLab from here on.
+    os.execve(command[0], command, desk.jupyter_environment())
 
 
 # --- doctor ------------------------------------------------------------------------------------

@@ -285,7 +285,9 @@ class Node(Declared):
 
     def _undeclared(self, name: str, does: str, kind: str) -> str:
         # What is assigned can only be a field; what is read may be a method, misspelt.
-        known = self._assignable if does == "assigns" else dir(type(self))
+        known = set(self._assignable)
+        if does == "reads":
+            known.update(dir(type(self)), self._config)
         near = difflib.get_close_matches(name, known, n=1)
         hint = f" Or did you mean `{near[0]}`?" if near else ""
         kind = "str | None" if kind == "NoneType" else kind

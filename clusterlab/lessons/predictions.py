@@ -27,7 +27,8 @@ class Prediction(NamedTuple):
 
 PREDICTIONS = {
     "00/leader-dies": Prediction(
-        "The leader's process is killed while the writer goes on writing. What does the writer see?",
+        "The leader's process is killed while the writer goes on writing. "
+        "What does the writer see?",
         (
             "Nothing: another node answers the next write.",
             "A pause, then every write goes on; nothing that was acknowledged is lost.",
@@ -35,9 +36,9 @@ PREDICTIONS = {
             "Errors until somebody restarts the dead node.",
         ),
         1,
-        "Nobody can lead until the others notice the silence and vote, so there is a pause of about one election "
-        "timeout. A write is acknowledged only when three of five nodes have it on disk, and any three that elect "
-        "a leader include one of those.",
+        "Nobody can lead until the others notice the silence and vote, so there is a pause of "
+        "about one election timeout. A write is acknowledged only when three of five nodes have it "
+        "on disk, and any three that elect a leader include one of those.",
     ),
     "00/two-and-three": Prediction(
         "The network is cut: the leader and one other node here, three nodes there. "
@@ -50,7 +51,8 @@ PREDICTIONS = {
         ),
         2,
         "A majority of five is three. The old leader goes on as if nothing had happened, "
-        "but cannot get a third copy of any write. The three elect a leader of their own in a higher term.",
+        "but cannot get a third copy of any write. "
+        "The three elect a leader of their own in a higher term.",
     ),
     "00/try-three-dead": Prediction(
         "Kill any two nodes, then a third. When do the writes stop?",
@@ -61,31 +63,34 @@ PREDICTIONS = {
             "Never: one node can serve alone.",
         ),
         2,
-        "Five nodes tolerate two failures: three are left, and three are a majority. With two left nothing is "
-        "acknowledged any more, and nothing is lost either: restart one, and the writes go on.",
+        "Five nodes tolerate two failures: three are left, and three are a majority. "
+        "With two left nothing is acknowledged any more, and nothing is lost either: "
+        "restart one, and the writes go on.",
     ),
     "00/try-paused-leader": Prediction(
-        "Pause the leader until another one is elected, then resume it. What does the old leader do?",
+        "Pause the leader until another one is elected, then resume it. "
+        "What does the old leader do?",
         (
             "It leads again: it was there first.",
             "Two leaders serve side by side from then on.",
-            "It believes it still leads, learns of the higher term from the first message, and follows.",
+            "It believes that it still leads, meets the higher term, and follows.",
             "It stays out until it is restarted.",
         ),
         2,
-        "A paused process cannot know that it was paused. What saves the cluster is the term: its old messages "
-        "are refused, and the refusals tell it that it is no longer leader.",
+        "A paused process cannot know that it was paused. What saves the cluster is the term: "
+        "its old messages are refused, and the refusals tell it that it is no longer leader.",
     ),
     "00/try-majority-leader": Prediction(
-        "Cut the network so that the leader is on the side of the three. How long is the pause for the writer?",
+        "Cut the network so that the leader is on the side of the three. "
+        "How long is the pause for the writer?",
         (
             "About one election timeout, as before.",
             "No pause worth the name.",
             "Until the network heals.",
         ),
         1,
-        "The leader still reaches a majority, so it goes on. The two on the other side call elections in vain: "
-        "two votes are not three.",
+        "The leader still reaches a majority, so it goes on. "
+        "The two on the other side call elections in vain: two votes are not three.",
     ),
 }
 
@@ -108,7 +113,7 @@ def predict(name: str) -> VBox:
     options = widgets.RadioButtons(options=prediction.options, value=None, layout=wide)
     verdict = widgets.HTML(layout=wide)
 
-    def reveal(change: dict[str, object]) -> None:
+    def reveal(_: dict[str, object]) -> None:
         right = options.index == prediction.answer
         said = "That is what happens." if right else "Something else happens; look again below."
         because = f" {prediction.because}" if right else ""

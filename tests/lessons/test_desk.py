@@ -25,7 +25,9 @@ def test_a_lab_is_copied_once_and_never_overwritten(project):
     copy.write_text("my own work")
     assert desk.lay_out("00") == copy
     assert copy.read_text() == "my own work"
-    assert (project / "labs" / "00_start_here" / "00_start_here.ipynb").read_text() == "00_start_here"
+    assert (
+        project / "labs" / "00_start_here" / "00_start_here.ipynb"
+    ).read_text() == "00_start_here"
 
 
 def test_fresh_keeps_the_old_copy_beside_the_new(project):
