@@ -38,8 +38,10 @@ Cluster([Player("a", friend="b"), Player("b", friend="a")], engine="sim").run(10
 CASES = {
     "an undeclared field": (
         CLUSTER.format(start="self.send(self.friend, Ping(1))", ping="self.total = 1"),
-        "UndeclaredField: Player assigns self.total, but declares no such field: "
-        "add the line `total: int = durable(...)`",
+        (
+            "UndeclaredField: Player assigns self.total, but declares no such field: "
+            "add the line `total: int = durable(...)`"
+        ),
     ),
     "a field that is read and undeclared": (
         CLUSTER.format(start="self.send(self.friend, Ping(1))", ping="self.cuont"),
@@ -47,18 +49,24 @@ CASES = {
     ),
     "a handler under a wrong name": (
         "class Player(Node):\n    def on_pinng(self, src, m): pass",
-        "DeclarationError: Player has a handler on_pinng, but there is no message or timer for it: "
-        "did you mean `on_ping`?",
+        (
+            "DeclarationError: Player has a handler on_pinng, but there is no message or timer for it: "
+            "did you mean `on_ping`?"
+        ),
     ),
     "a handler that raises": (
         CLUSTER.format(start="self.send(self.friend, Ping(0))", ping="1 / m.number"),
-        "HandlerRaised: Player b raised ZeroDivisionError (division by zero) "
-        "while handling Ping(number=0) from a in on_ping",
+        (
+            "HandlerRaised: Player b raised ZeroDivisionError (division by zero) "
+            "while handling Ping(number=0) from a in on_ping"
+        ),
     ),
     "a message that nobody handles": (
         CLUSTER.format(start="self.send(self.friend, Pong(1))", ping="pass"),
-        "UnhandledMessage: Player b got Pong(number=1) from a but has no on_pong: "
-        "add `def on_pong(self, src, m): ...` to Player",
+        (
+            "UnhandledMessage: Player b got Pong(number=1) from a but has no on_pong: "
+            "add `def on_pong(self, src, m): ...` to Player"
+        ),
     ),
     "an unknown node": (
         'Cluster(Raft.group(3), engine="sim").kill("n7")',
@@ -73,8 +81,10 @@ CASES = {
         "ScenarioError: there is no engine 'real'",
     ),
     "too little memory": (
-        'import os\nos.environ["CLUSTERLAB_MEMORY_MIB"] = "99999999"\n'
-        'Cluster(Raft.group(3), engine="live")',
+        (
+            'import os\nos.environ["CLUSTERLAB_MEMORY_MIB"] = "99999999"\n'
+            'Cluster(Raft.group(3), engine="live")'
+        ),
         "close other notebooks and programs, or use engine='sim', which needs none",
     ),
     "Ray missing": (
