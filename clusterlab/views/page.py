@@ -33,6 +33,7 @@ PARTS = (
     "controls",
     "cluster_view",
 )
+STYLES = ("cluster_view", "drawing")
 PAST_LIMIT = 20_000
 """A picture that opens gets so many of the newest events, and the state before them."""
 
@@ -52,8 +53,8 @@ def widget_script() -> str:
 
 @cache
 def style() -> str:
-    """The style sheet of the view."""
-    return (HERE / "cluster_view.css").read_text(encoding="utf-8")
+    """The style sheets of the view."""
+    return "\n".join((HERE / f"{name}.css").read_text(encoding="utf-8") for name in STYLES)
 
 
 def past(before: State, trace: Trace, start: int, end: int) -> dict[str, Any]:

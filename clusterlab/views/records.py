@@ -24,7 +24,7 @@ _short.maxstring = _short.maxother = 48
 
 
 def brief(value: Any) -> str:
-    """`AppendEntries(term=3, entries=(...))`: the repr of a value, cut to what fits a label."""
+    """`Reply(serial=3, result=None)`: the repr of a value, cut to what fits a label."""
     if isinstance(value, str):
         return cut(value)
     if is_dataclass(value) and not isinstance(value, type):

@@ -162,6 +162,9 @@ class State:
     def _send(self, event: TraceEvent) -> None:
         if event.data["dst"] == WORLD:
             return
+        for name in (event.node, event.data["dst"]):
+            if name is not None:
+                self._node(name)
         kind = type_of(event.data["msg"])
         if kind not in self.types:
             self.types.append(kind)

@@ -32,7 +32,8 @@ class LiveClock {
     const since = performance.now() - this.newestAt;
     const stale = since > STALE_MS;
     if (stale) this.rate = 0;
-    const target = stale ? this.newest : this.newest + this.rate * (since - LAG_MS);
+    // Never ahead of what was heard: what came after it would be shown too late.
+    const target = stale ? this.newest : this.newest + this.rate * Math.min(0, since - LAG_MS);
     const behind = target - this.shown;
     if (behind > 0) {
       const step = Math.min(behind, this.rate * dt);

@@ -64,7 +64,7 @@ class Tape {
 
   // Let `t` be the right edge; at the present, follow again.
   look(t) {
-    this.back = t >= this.now ? null : Math.max(t, this.span * 0.25);
+    this.back = t >= this.now ? null : Math.max(t, Math.min(this.now, this.span * 0.25));
   }
 
   get following() {
