@@ -14,7 +14,9 @@ ROOT = Path(__file__).parent.parent
 
 # "About 400 lines" and "about 70 lines", with a little air, so that nobody shaves a comment off.
 FILE_LINES_MAX, FUNCTION_LINES_MAX = 440, 75
-LONG_FILES: dict[str, str] = {}
+LONG_FILES: dict[str, str] = {
+    "clusterlab/protocols/raft.py": "one file is one paper, and a third of it is its sentences",
+}
 LONG_FUNCTIONS: dict[str, str] = {}
 
 TOP_LEVEL = {"labs", "clusterlab", "solutions", "tests", "binder", "Makefile", "LICENSE"} | {

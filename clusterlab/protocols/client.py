@@ -9,7 +9,8 @@ newest serial of each client with its result. What makes it honest: an operation
 answered is `info` (it may have happened, or may still), never `fail`.
 
 Where it differs from the dissertation: a client names itself instead of registering for a session,
-and a session does not expire.
+and a session does not expire. So a client that lost its disk must come back under another name:
+the servers would take its new operations for old ones.
 """
 
 from __future__ import annotations

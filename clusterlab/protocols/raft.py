@@ -181,6 +181,8 @@ class Raft(Node):
 
     def become_follower(self) -> None:
         """Step down, or go on following."""
+        if self.role == FOLLOWER:
+            return
         if self.role == LEADER:
             self.cancel_timer(HeartbeatDue())
             self.reset_election_timer()

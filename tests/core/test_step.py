@@ -458,6 +458,7 @@ values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.lists(values, max_size=6), values), max_size=6))
 def test_a_disk_that_performs_every_save_holds_the_durable_fields(changes: Any) -> None:
     node = Puppet("n1")
