@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter as Tally
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clusterlab.check.linearizability import check_linearizability
-from clusterlab.core.history import Operation
+from clusterlab.core.history import Operation, Outcome
 from clusterlab.core.node import Message
 from clusterlab.core.spec import (
     Acquire,
@@ -50,32 +51,53 @@ OBJECTS: dict[str, tuple[Spec, list[Message], list[Any]]] = {
 }
 
 
-@st.composite
-def histories(draw: st.DrawFn, name: str) -> list[Operation]:
+class Draft(NamedTuple):
+    """One operation before it is known what it returns; times are relative to its moment."""
+
+    call: Message
+    after_ms: int
+    before_ms: int
+    until_ms: int
+    outcome: Outcome
+    happens: bool
+    returns: bool
+    guess: Any
+
+
+def histories(name: str) -> st.SearchStrategy[list[Operation]]:
     """Up to eight operations that overlap at will.
 
     Most are what the object would answer if each operation took effect at a moment of its own;
-    in some of these histories an answer or two is false, and in some they all are guesses.
+    in some of these histories an answer or two is a guess, and in some they all are.
     """
     spec, calls, answers = OBJECTS[name]
-    count = draw(st.integers(1, 8))
-    guesses = draw(st.sampled_from((0, 0, 1, 2, count)))
-    state, history = spec.initial(), []
-    moment = 0
-    for number in range(count):
-        call = draw(st.sampled_from(calls))
-        moment += draw(st.integers(0, 4))
-        invoked = moment - draw(st.integers(0, 12))
-        returned = moment + draw(st.integers(0, 12))
-        outcome = draw(st.sampled_from(("ok",) * 6 + ("info", "info", "fail")))
-        happens = outcome == "ok" or (outcome == "info" and draw(st.booleans()))
+    draft = st.builds(
+        Draft,
+        st.sampled_from(calls),
+        st.integers(0, 4),
+        st.integers(0, 12),
+        st.integers(0, 12),
+        st.sampled_from(("ok",) * 6 + ("info", "info", "fail")),
+        st.booleans(),
+        st.booleans(),
+        st.sampled_from(answers),
+    )
+    drafts = st.lists(draft, min_size=1, max_size=8)
+    return st.builds(partial(_answered, spec), drafts, st.sampled_from((0, 0, 1, 2, 8)))
+
+
+def _answered(spec: Spec, drafts: list[Draft], guesses: int) -> list[Operation]:
+    state, moment, history = spec.initial(), 0, []
+    for number, draft in enumerate(drafts):
+        moment += draft.after_ms
         value = None
-        if happens:
-            state, value = spec.apply(state, call)
-        if number >= count - guesses:
-            value = draw(st.sampled_from(answers))
-        ends = returned if outcome != "info" or draw(st.booleans()) else None
-        history.append(op(f"c{number}", call, invoked, ends, value, outcome))
+        if draft.outcome == "ok" or (draft.outcome == "info" and draft.happens):
+            state, value = spec.apply(state, draft.call)
+        if number >= len(drafts) - guesses:
+            value = draft.guess
+        ends = moment + draft.until_ms if draft.outcome != "info" or draft.returns else None
+        begins = moment - draft.before_ms
+        history.append(op(f"c{number}", draft.call, begins, ends, value, draft.outcome))
     return history
 
 
