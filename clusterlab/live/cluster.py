@@ -142,12 +142,14 @@ class LiveCluster(LiveEngine):
     # --- faults ---
 
     def _apply(self, fault: Fault) -> bool:
-        with self._verbs:
-            self._check_running()
-            if isinstance(fault, (Partition, Isolate, Link, Heal)):
+        self._check_running()
+        if isinstance(fault, (Partition, Isolate, Link, Heal)):
+            with self._verbs:
                 self._cut(fault)
-                return True
-            node = fault.about or ""
+            return True
+        node = fault.about or ""
+        # A restart takes a second; whoever kills another node meanwhile does not wait for it.
+        with self._locks[self._processes.where[node]]:
             health = self._health[node]
             possible = {
                 Kill: health != "dead",
@@ -222,6 +224,9 @@ class LiveCluster(LiveEngine):
                 self._processes.tell(process, "switch", tuple(self._faults))
 
     def _restart(self, old: Process, fault: Fault, *, lost: bool) -> None:
+        if old.alive:  # it has told of its end, and is just about to
+            self._processes.kill(old)
+            self._buried(old)
         if lost:
             lose(old.disk)
         node = old.name
@@ -233,3 +238,5 @@ class LiveCluster(LiveEngine):
         born = Born(self._born[node], self._skewed.get(node, Skewed()), again=True)
         self._processes.begin({node: [born]})
         self._processes.introduce(process)
+        with self._verbs:  # a fault of the network may have come in between
+            self._processes.tell(process, "switch", tuple(self._faults))

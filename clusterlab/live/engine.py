@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 import weakref
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import ClassVar
@@ -72,6 +73,7 @@ class LiveEngine(Cluster):
         self._faults: list[Fault] = []  # those that made the switch what it is
         self._lives = itertools.count(1)
         self._verbs = threading.RLock()
+        self._locks: defaultdict[HostName, threading.RLock] = defaultdict(threading.RLock)
         self._failures: list[ClusterlabError] = []
         self._wire = Wire(vocabulary(nodes))
         self._collector = Collector(self._trace, self._shown, self._wire, TRACE_LIMIT)
@@ -216,7 +218,7 @@ class LiveEngine(Cluster):
         self._take_deaths()
         for process in self._processes.all():
             if self._processes.is_gone(process):
-                with self._verbs:
+                with self._locks[process.name]:
                     if self._processes.is_gone(process) and not self._stopped:
                         process.alive = False
                         self._buried(process)

@@ -52,9 +52,14 @@ class Processes:
 
     def __init__(self, wire: Wire, directory: Path) -> None:
         self._ray = load_ray()
-        from clusterlab.live.actor import actor_class  # noqa: PLC0415 - it needs Ray
+
+        from clusterlab.live.actor import actor_class  # noqa: PLC0415 - as above
 
         self._actor = actor_class()
+        # Disks, journals and signals are this machine's, also on a borrowed Ray of several.
+        self._here = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+            self._ray.get_runtime_context().get_node_id(), soft=False
+        )
         self._wire = wire
         self._directory = directory
         self._search_path = list(sys.path)
@@ -84,7 +89,9 @@ class Processes:
 
     def create(self, setting: Setting, nodes: tuple[NodeId, ...]) -> Process:
         """Start a process; it takes a moment to be ready."""
-        handle = self._actor.remote(self._search_path, setting, dumps_by_value(self._wire.classes))
+        handle = self._actor.options(scheduling_strategy=self._here).remote(
+            self._search_path, setting, dumps_by_value(self._wire.classes)
+        )
         process = Process(
             setting.name,
             setting.life,
@@ -129,8 +136,8 @@ class Processes:
         except self._ray.exceptions.RayError as error:
             cause = getattr(error, "cause", None) or str(error).strip().splitlines()[-1]
             raise EngineUnavailable(
-                f"a node's process could not start ({cause!s}): see that its fields are values, and "
-                "that every module that it needs can be imported from this folder; "
+                f"a node's process could not start ({cause!s}): see that its fields are values "
+                "and that every module that it needs can be imported from this folder; "
                 "or use engine='sim'."
             ) from error
         return answers

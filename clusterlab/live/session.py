@@ -19,6 +19,7 @@ import logging
 import os
 import queue
 import shutil
+import socket
 import sys
 import tempfile
 import threading
@@ -61,6 +62,8 @@ class Session:
         self._users: weakref.WeakSet[Any] = weakref.WeakSet()
         self._linger: threading.Timer | None = None
         self._pid = 0
+        self._abandoned = False  # a start that nobody waits for any more is still going on
+        self._gcs = ""
         self.ours = False
         self.directory: Path | None = None
         """Of the Ray that we started: its sockets and logs, and our clusters' files."""
@@ -98,7 +101,8 @@ class Session:
                 self._linger = None
             if self.ours and self._pid == os.getpid():
                 self.ours = False
-                self._on_keeper(_shutdown, 30.0)
+                if self._gcs == _gcs_address(load_ray()):  # else somebody else's Ray has its place
+                    self._on_keeper(_shutdown, 30.0)
                 self._remove_directory()
 
     def _end_if_unused(self) -> None:
@@ -110,12 +114,18 @@ class Session:
 
     def _connect(self, address: str | None, progress: Progress) -> None:
         ray = load_ray()
+        if self._abandoned:
+            progress("waiting for the start that was interrupted to end ...")
+            with contextlib.suppress(TimeoutError):
+                self._on_keeper(lambda: None, START_LIMIT_S)
+            self._abandoned = False
         if ray.is_initialized():
+            self.ours = self.ours and self._gcs == _gcs_address(ray)
             return
         self.ours = False
         if address not in (None, "local"):
             progress(f"connecting to Ray at {address} ...")
-            self._start(lambda: _init(ray, address=address), address)
+            self._start(lambda: _borrow(ray, str(address)), address)
             return
         check_memory()
         progress("starting Ray on this machine (a few seconds) ...")
@@ -129,13 +139,14 @@ class Session:
             self._remove_directory()
             raise
         self.ours = True
+        self._gcs = _gcs_address(ray)
         atexit.register(self.end)
 
     def _start(self, init: Callable[[], None], address: str | None) -> None:
         try:
             self._on_keeper(init, START_LIMIT_S)
         except TimeoutError as error:
-            self._later(_shutdown)
+            self._abandon()
             raise EngineUnavailable(
                 f"Ray did not start within {START_LIMIT_S:.0f} s: close other programs and try "
                 "again, run `clusterlab doctor`, or use engine='sim'."
@@ -144,8 +155,13 @@ class Session:
             self._later(_shutdown)
             raise EngineUnavailable(explain(error, address)) from error
         except BaseException:  # interrupted
-            self._later(_shutdown)
+            self._abandon()
             raise
+
+    def _abandon(self) -> None:
+        """Nobody waits for the start any more: end what it makes as soon as it is made."""
+        self._abandoned = True
+        self._later(_shutdown)
 
     def _on_keeper(self, job: Callable[[], None], limit_s: float) -> None:
         """Run `job` in the thread that lives as long as Python does."""
@@ -221,6 +237,35 @@ def _init_local(ray: Any, directory: Path | None) -> None:
         )
 
 
+def _borrow(ray: Any, address: str) -> None:
+    """Connect to a running Ray, if somebody answers there.
+
+    Left to itself, Ray tries an address that nobody listens at for a minute, and then ends Python.
+    """
+    if "://" in address:
+        _init(ray, address=address)
+        return
+    host, _, port = ray._private.services.canonicalize_bootstrap_address(address).rpartition(":")
+    if _answers(host, int(port)):
+        _init(ray, address=f"{host}:{port}")
+        return
+    # It takes the outside address even for 127.0.0.1, where alone a Ray that we started listens.
+    if not address.startswith(("auto", "127.", "localhost")) or not _answers(
+        "127.0.0.1", int(port)
+    ):
+        raise ConnectionError(f"nobody listens at {host}:{port}")
+    with _loopback_only(ray):
+        _init(ray, address=f"127.0.0.1:{port}")
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=3.0).close()
+    except OSError:
+        return False
+    return True
+
+
 @contextlib.contextmanager
 def _loopback_only(ray: Any) -> Iterator[None]:
     """Let Ray take 127.0.0.1 for this machine's address, so that its servers listen there alone.
@@ -239,6 +284,11 @@ def _loopback_only(ray: Any) -> Iterator[None]:
             del os.environ[name]
         else:
             os.environ[name] = before[0]
+
+
+def _gcs_address(ray: Any) -> str:
+    """Which Ray this process is connected to."""
+    return str(ray.get_runtime_context().gcs_address) if ray.is_initialized() else ""
 
 
 def _shutdown() -> None:

@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow]
 ROOT = Path(__file__).parents[2]
 GONE_LIMIT_S = 20.0
 
-# Everything is defined in __main__, as in a notebook, and defined twice, as when a cell is run again.
+# Everything is defined in __main__, as in a notebook, and twice, as when a cell is run again.
 PROGRAM = """
 import signal, sys, time
 from typing import NamedTuple
@@ -96,7 +96,7 @@ print("old", first.invoke("a", Ask(Pair(2))), flush=True)
 first.kill("b")
 assert [type(pair).__name__ for pair in first.state("b")["seen"]] == ["Pair", "Pair"]
 first.restart("b")
-print("again", first.invoke("a", Ask(Pair(3))), first.state("b")["seen"], flush=True)
+print("again", first.invoke("a", Ask(Pair(3))), len(first.state("b")["seen"]), flush=True)
 assert second.trace.of("deliver")[0].data["msg"] == Ask(Pair(1))
 second.run(20)
 assert second.state("b")["naps"] == 9
@@ -144,7 +144,6 @@ class Program:
         while self.living():
             assert time.monotonic() - begun < GONE_LIMIT_S, describe(self.living())
             time.sleep(0.05)
-        print(f"gone after {time.monotonic() - begun:.1f} s")
 
 
 @pytest.fixture
@@ -180,8 +179,7 @@ def test_a_program_that_ends_by_itself_leaves_nothing_and_says_nothing(
         "answer Pair(left=1, right='first')",
         "answer Pair(left=1, right='second')",
         "old Pair(left=2, right='first')",
-        "again Pair(left=3, right='first') (Pair(left=1, right='r'), Pair(left=2, right='r'), "
-        "Pair(left=3, right='r'))",
+        "again Pair(left=3, right='first') 3",
         "ready",
     ]
     program.check_that_nothing_is_left()
