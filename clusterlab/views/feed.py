@@ -135,7 +135,7 @@ class Feed:
                 with self._lock:
                     if not self._views:
                         return
-                    over = bool(getattr(self.cluster, "stopped", False))
+                    over = _has_stopped(self.cluster)
                     self._push()
                 if over:
                     self._send({"type": "said", "text": "the cluster was stopped"})
@@ -167,6 +167,11 @@ class Feed:
         else:
             return
         self._sent, self._sent_ms, self._sent_at = end, now_ms, at
+
+
+def _has_stopped(cluster: Cluster) -> bool:
+    """Whether nothing more can come of a cluster; an engine tells it by `stopped` or `_stopped`."""
+    return bool(getattr(cluster, "stopped", getattr(cluster, "_stopped", False)))
 
 
 def _words(error: Exception) -> str:

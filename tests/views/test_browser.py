@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 
 from clusterlab.core.faults import Link
 from clusterlab.core.trace import Trace
+from clusterlab.views.records import records_json
 from clusterlab.views.state import State
 from tests.views.conftest import FIVE, Alarm, Hello, Story, a_run
 
@@ -79,6 +80,34 @@ def test_a_lost_message_leaves_a_cross(show_page: Any) -> None:
     assert screen.js("view.stage.crosses.length") == 1
     screen.wait(1500)
     assert screen.js("view.stage.crosses.length") == 0
+
+
+def test_a_flight_too_short_to_be_seen_leaves_a_glow(show_page: Any, story: Story) -> None:
+    screen = show_page(story.trace, live=True)
+    for tick in range(30):
+        story.at(tick * 50 + 1)
+        story.deliver(story.send("n1", "n2", Hello(), 1.0))
+        batch = {"type": "records", "clients": [], "now_ms": tick * 50 + 5}
+        screen.tell({**batch, "records": records_json(story.events[-2:])})
+        screen.wait(50)
+    assert screen.js("view.stage.glows.length") > 0
+    x1, y1 = screen.js("view.stage.places.get('n1')")
+    x2, y2 = screen.js("view.stage.places.get('n2')")
+    line = screen.js(
+        "[...view.stage.canvas.getContext('2d').getImageData(...given, 16, 16).data]",
+        [round((x1 + x2) / 2) - 8, round((y1 + y2) / 2) - 8],
+    )
+    assert any(line[3::4]), "between the two the way is drawn"
+
+
+def test_mail_waits_at_the_door_of_a_paused_node(show_page: Any, story: Story) -> None:
+    story.add("n2", "pause")
+    for _ in range(30):
+        story.send("n1", "n2", Hello(), 10.0)
+    story.at(100).add("n1", "note", name="x", data=None)
+    screen = show_page(story.trace)
+    assert screen.js("view.model.flying.size") == 30
+    assert screen.js("view.stage.drawn.length") == 8, "the others are counted, not drawn"
 
 
 def test_the_diagram_shows_a_message_as_a_slanted_line(show_page: Any) -> None:

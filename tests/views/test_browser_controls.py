@@ -221,6 +221,13 @@ def test_a_second_picture_of_the_same_channel_gets_its_own_past(show_page: Any) 
     assert left == 1
 
 
+def test_a_past_that_comes_twice_counts_once(show_page: Any) -> None:
+    screen = show_page(a_run().trace)
+    screen.tell({**screen.js("view.past"), "to": screen.js("view.id")})
+    screen.wait(100)
+    expect(screen.node("n2")).to_have_attribute("data-role", "leader")
+
+
 def test_closing_ends_everything(show_page: Any) -> None:
     screen = show_page(a_run().trace, live=True)
     screen.js("window.clusterlab.close()")

@@ -114,6 +114,19 @@ def test_watching_a_simulation_lets_its_time_pass(views: list[ClusterView]) -> N
         assert sim.health("a") == "paused"
 
 
+def test_the_feed_of_a_simulation_ends_with_it(views: list[ClusterView]) -> None:
+    sim = Simulation([Metronome("a")])
+    view = watch(sim)
+    views.append(view)
+    view._handle_custom_msg({"do": "ready", "view": "v"}, [])
+    assert view._feed is not None
+    thread = view._feed._thread
+    assert thread is not None
+    sim.stop()
+    thread.join(timeout=20)
+    assert not view.running
+
+
 def test_a_message_in_a_still_picture(story: Story, views: list[ClusterView]) -> None:
     story.send("n1", "n2", Hello())
     view = show(story.trace)

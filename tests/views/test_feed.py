@@ -78,6 +78,12 @@ def test_a_picture_gets_the_past_and_then_the_rest(fake: FakeCluster, feed: Feed
     assert ear.of("records")[0]["now_ms"] == 5.0
 
 
+def test_a_picture_that_knocks_twice_is_answered_once(feed: Feed, ear: Ear) -> None:
+    feed.open("v1")
+    feed.open("v1")
+    assert len(ear.of("past")) == 1
+
+
 def test_a_second_picture_gets_a_past_of_its_own(fake: FakeCluster, feed: Feed, ear: Ear) -> None:
     feed.open("v1")
     note(fake, 2)

@@ -46,7 +46,8 @@ class ClusterView {
   // --- from the kernel ---
 
   receive(content) {
-    if (content.type === "past" && (content.to === this.id || (content.to === null && this.model))) this.begin(content);
+    // Its own past comes once (a knock may be answered twice), a past for all replaces what is shown.
+    if (content.type === "past" && (this.model ? content.to === null : content.to === this.id)) this.begin(content);
     else if (!this.model) return;
     else if (content.type === "records") this.add(content);
     else if (content.type === "error") this.status.error(content.text);
@@ -130,6 +131,7 @@ class ClusterView {
     const say = aloud ? (key, words) => this.status.say(key, words) : null;
     while (this.next < this.queue.length && this.queue[this.next].at_ms <= now) this.applyOne(this.queue[this.next++], say);
     for (const m of this.model.landed(now)) if (aloud) this.stage.lost(this.model, m);
+    for (const m of this.model.arrived.splice(0)) if (aloud) this.stage.arrived(m, this.clock.rate);
     if (this.live && this.next > 5000) {
       this.queue.splice(0, this.next);
       this.next = 0;

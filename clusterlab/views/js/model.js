@@ -37,6 +37,7 @@ class Model {
     this.flying = new Map(); // seq -> message on its way
     this.falling = []; // messages that are known to be lost but have not got there yet
     this.messages = []; // all of them, by the time of sending
+    this.arrived = []; // since the stage last looked
     this.ended = []; // those whose line is complete, until the diagram has drawn it
     this.longestMs = 0; // that any of them took
     this.marks = []; // faults and notes
@@ -193,6 +194,7 @@ function onEnd(model, r) {
   if (r.kind === "deliver") {
     message.end = "deliver";
     model.finish(message);
+    model.arrived.push(message);
     return;
   }
   message.end = r.data.why;

@@ -3,7 +3,10 @@
 const STAGE_HEIGHT = 380;
 const MOVE_MS = 380;
 const CROSS_MS = 900;
+const GLOW_MS = 260;
+const SHORT_MS = 130; // a flight of less real time is hardly seen: the way it took glows for a moment
 const MESSAGE_SIZE = 5.5;
+const DOOR = 8; // so many of the messages that wait at a node are drawn, the others counted
 
 class Stage {
   constructor(on) {
@@ -21,6 +24,7 @@ class Stage {
     this.sides = new Map(); // name -> number of its side, during a partition
     this.walls = []; // as points along them
     this.crosses = [];
+    this.glows = [];
     this.drawn = [];
     this.seen = ""; // what the elements show
     this.time = 0; // real ms in which the picture moved
@@ -140,6 +144,7 @@ class Stage {
     const c = fitCanvas(this.canvas, this.width, STAGE_HEIGHT);
     c.clearRect(0, 0, this.width, STAGE_HEIGHT);
     this.drawTimers(c, model, now, theme);
+    if (!still) this.drawGlows(c, model, theme);
     this.drawMessages(c, model, now, theme, still);
     this.drawCrosses(c, theme);
     if (this.pointer) this.showTip(model, now);
@@ -169,8 +174,14 @@ class Stage {
 
   drawMessages(c, model, now, theme, still) {
     const byType = new Map();
+    const waiting = new Map();
     this.drawn = [];
     const each = (m) => {
+      if (model.nodes.get(m.dst)?.paused && now > m.t0 + m.duration) {
+        const count = (waiting.get(m.dst) ?? 0) + 1;
+        waiting.set(m.dst, count);
+        if (count > DOOR) return;
+      }
       const at = this.positionOf(model, m, now);
       if (!at) return;
       if (still) Object.assign(at, { x: (at.x1 + at.x2) / 2, y: (at.y1 + at.y2) / 2 });
@@ -198,6 +209,50 @@ class Stage {
       c.fillStyle = colour;
       c.fill(shapes);
     }
+    this.drawWaiting(c, waiting, theme);
+  }
+
+  // How many messages wait for a paused node.
+  drawWaiting(c, waiting, theme) {
+    c.font = `11px ${theme.font}`;
+    c.textAlign = "center";
+    for (const [name, count] of waiting) {
+      const [x, y] = this.places.get(name);
+      const below = y + this.layout.radius + 25;
+      c.lineWidth = 4;
+      c.strokeStyle = theme.ground;
+      c.strokeText(`${count} waiting`, x, below);
+      c.fillStyle = theme.muted;
+      c.fillText(`${count} waiting`, x, below);
+    }
+  }
+
+  // A message has arrived; `rate` is ms of cluster time per ms of real time.
+  arrived(m, rate) {
+    if (rate > 0 && (m.t1 - m.t0) / rate < SHORT_MS) this.glows.push({ m, born: this.time });
+    if (this.glows.length > 600) this.glows.shift();
+  }
+
+  // The ways of messages too quick to be seen, fading.
+  drawGlows(c, model, theme) {
+    this.glows = this.glows.filter((glow) => this.time - glow.born < GLOW_MS);
+    const paths = new Map(); // by type and age, so that few strokes draw many
+    for (const { m, born } of this.glows) {
+      const at = this.positionOf(model, m, m.t1);
+      if (!at) continue;
+      const age = Math.floor((4 * (this.time - born)) / GLOW_MS);
+      const key = m.type * 4 + age;
+      if (!paths.has(key)) paths.set(key, new Path2D());
+      paths.get(key).moveTo(at.x1, at.y1);
+      paths.get(key).lineTo(at.x2, at.y2);
+    }
+    c.lineWidth = 2;
+    for (const [key, path] of paths) {
+      c.globalAlpha = 0.45 * (1 - (key % 4) / 4);
+      c.strokeStyle = onGround(messageLook(Math.floor(key / 4)).colour, theme);
+      c.stroke(path);
+    }
+    c.globalAlpha = 1;
   }
 
   // The longest pending timer of each node: an arc that shrinks, clockwise from the top.

@@ -211,7 +211,7 @@ class Tape {
       }
       const lane = mark.node === null ? 18 : y.get(mark.node);
       if (lane === undefined) continue;
-      this.drawSign(c, theme, mark.kind, at, lane, step);
+      this.drawSign(c, theme, mark.kind, at, lane, mark.quiet ? step * 0.6 : step);
       if (mark.quiet) continue;
       const room = (next.get(mark.node) ?? Infinity) - at;
       next.set(mark.node, at);
@@ -288,7 +288,7 @@ class Tape {
       c.lineTo(x - s * 0.7, y + s);
       c.closePath();
     } else if (kind === "note") {
-      c.lineWidth = 1.5;
+      c.lineWidth = 1.25;
       c.moveTo(x, y - s);
       c.lineTo(x, y + s);
     } else c.rect(x - s, y - s, 2 * s, 2 * s);

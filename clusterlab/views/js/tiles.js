@@ -78,7 +78,8 @@ class Tiles {
   endOf(m, now) {
     if (m.end === "deliver") return [m.t1, 1];
     if (m.end !== null) return now < m.until ? [now, (now - m.t0) / m.duration] : [m.until, m.stop];
-    return [now, Math.min(0.96, (now - m.t0) / m.duration)];
+    // At the door: a paused node's mail waits there, and so does what comes later than was foreseen.
+    return now < m.t0 + m.duration ? [now, (now - m.t0) / m.duration] : [m.t0 + m.duration, 0.94];
   }
 
   lineOf(view, m) {
