@@ -31,7 +31,7 @@ CATCH_UP_LIMIT_MS = 10_000
 
 NOTES = (
     "Ours is in SQLite (WAL, synchronous=FULL) on a majority of five before it is acknowledged;",
-    "pysyncobj's is in the memory of a majority of three; its journal is a mapped file, not forced.",
+    "pysyncobj's is in the memory of a majority of three; its journal is mapped, not forced.",
     "Our clients have a process of their own; pysyncobj's callers are in that of the leader.",
 )
 
@@ -150,7 +150,7 @@ def measure(plan: Plan) -> Section:
         _compare_with_peers(section, callers, mine[callers], theirs, list(peers))
     behind = max(run.behind_s for runs in mine.values() for run in runs)
     section.notes += [
-        f"{rounds} round(s), each with new clusters; {seconds:.0f} s of writing, a closed loop a client.",
+        f"{rounds} round(s) of new clusters, {seconds:.0f} s of writing, a closed loop a client.",
         *NOTES,
         f"Our trace held every message and was up to date {behind:.2f} s after the end.",
     ]
