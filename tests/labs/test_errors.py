@@ -50,8 +50,8 @@ CASES = {
     "a handler under a wrong name": (
         "class Player(Node):\n    def on_pinng(self, src, m): pass",
         (
-            "DeclarationError: Player has a handler on_pinng, but there is no message or timer for it: "
-            "did you mean `on_ping`?"
+            "DeclarationError: Player has a handler on_pinng, "
+            "but there is no message or timer for it: did you mean `on_ping`?"
         ),
     ),
     "a handler that raises": (
