@@ -21,6 +21,8 @@ class Callers:
     """The open calls of every node, in the order in which they were handed over.
 
     A client carries out one operation at a time: what it returns belongs to the call that it began.
+    A call for which nobody waits any more stays open, because its client does not know that:
+    without it, what came of it would be taken for the answer to the next equal one.
     """
 
     def __init__(self) -> None:
@@ -32,12 +34,6 @@ class Callers:
         self._open.setdefault(node, []).append(call)
         return call
 
-    def remove(self, node: NodeId, call: Call) -> None:
-        """Nobody waits for this call any more."""
-        calls = self._open.get(node, [])
-        if call in calls:
-            calls.remove(call)
-
     def forget(self, node: NodeId) -> None:
         """The node died, and with it the memory of what it was asked."""
         self._open.pop(node, None)
@@ -45,12 +41,13 @@ class Callers:
     def hear(self, node: NodeId, said: Invoked | Returned) -> None:
         """The node says that it begins an operation, or what came of the one that it began."""
         calls = self._open.get(node, [])
-        if isinstance(said, Invoked):
-            call = next((c for c in calls if not c.begun and c.operation == said.operation), None)
-            if call is not None:
-                call.begun = True
+        begun = next((call for call in calls if call.begun), None)
+        if begun is not None:
+            calls.remove(begun)  # answered, or left for the next one without an answer
+        if isinstance(said, Returned):
+            if begun is not None:
+                begun.answer = said
             return
-        call = next((c for c in calls if c.begun), None)
-        if call is not None:
-            call.answer = said
-            calls.remove(call)
+        next_ = next((call for call in calls if call.operation == said.operation), None)
+        if next_ is not None:
+            next_.begun = True

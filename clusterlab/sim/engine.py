@@ -153,7 +153,9 @@ class Engine(Cluster):
         if not host.alive or (src, dst) not in self._switch.plain:
             if src == WORLD:
                 if host.alive:
-                    self._run(host, Deliver(src, msg), cause)
+                    data = {"src": src, "msg": msg}
+                    seq = self._log(dst, "deliver", data, cause) if self._record else None
+                    self._run(host, Deliver(src, msg), seq)
                 else:
                     self._callers.forget(dst)
                 return

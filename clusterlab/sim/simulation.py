@@ -12,7 +12,7 @@ from __future__ import annotations
 import gc
 import heapq
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from clusterlab.core.cluster import ClientFactory
 from clusterlab.core.errors import LimitReached, ScenarioError
@@ -168,13 +168,8 @@ class Simulation(Hand):
 
     def _invoke(self, node: NodeId, operation: Message, limit_ms: float) -> Returned | None:
         call = self._submit(node, operation)
-        try:
+        with suppress(LimitReached):
             self.run_until(lambda: call.answer is not None, limit_ms)
-        except LimitReached:
-            pass
-        finally:
-            with self._lock:
-                self._callers.remove(node, call)
         return call.answer
 
     def _submit(self, node: NodeId, operation: Message) -> Call:

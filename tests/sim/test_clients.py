@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from clusterlab.core.errors import OperationFailed, OperationUnknown, UnknownNode
+from clusterlab.core.history import Invoke
 from clusterlab.core.network import Network
 from clusterlab.sim import Simulation
 from tests.sim.nodes import Client, Server, Store, client
@@ -83,6 +84,48 @@ def test_a_late_answer_is_not_taken_for_that_of_the_next_call() -> None:
         sim.invoke("c1", Store("slow"), limit_ms=100)
     assert sim.invoke("c1", Store("slow")) == 2, "the answer 1 belongs to the first call"
     assert [op.value for op in sim.history] == [1, 2]
+
+
+def test_an_abandoned_call_that_was_not_begun_is_not_mixed_up_with_the_next() -> None:
+    sim = cluster()
+    sim.add_client(Client("c1", servers=("n1",)))
+    sim.pause("c1")
+    with pytest.raises(OperationUnknown):
+        sim.invoke("c1", Store("same"), limit_ms=100)
+    sim.resume("c1")
+    assert sim.invoke("c1", Store("same")) == 2
+
+
+class Worker(Client):
+    """Has operations of its own to carry out first."""
+
+    def on_start(self) -> None:
+        self.queue = (Store("own 1"), Store("own 2"))
+        self._go_on()
+
+
+def test_what_a_client_does_of_its_own_accord_answers_nobody() -> None:
+    sim = cluster()
+    sim.add_client(Worker("c1", servers=("n1",)))
+    assert sim.invoke("c1", Store("asked")) == 3
+
+
+class Restless(Client):
+    """Begins the next operation without a word about the last."""
+
+    def on_invoke(self, src: str, m: Invoke) -> None:
+        self.busy = False
+        super().on_invoke(src, m)
+
+
+def test_a_call_that_its_client_left_without_an_answer_gets_none() -> None:
+    sim = cluster()
+    sim.add_client(Restless("c1", servers=("n1",)))
+    sim.isolate("c1")
+    sim.submit("c1", Store("x"))
+    sim.run(50)
+    sim.heal()
+    assert sim.invoke("c1", Store("y")) == 1
 
 
 def test_submit_does_not_wait() -> None:

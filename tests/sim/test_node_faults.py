@@ -6,8 +6,9 @@ import pytest
 
 from clusterlab.core.faults import Kill
 from clusterlab.core.network import Network
+from clusterlab.core.node import Node, NodeId, durable
 from clusterlab.sim import Simulation
-from tests.sim.nodes import Journal, Peer, Watch, Writer, clock, got
+from tests.sim.nodes import Journal, Number, Peer, Watch, Writer, clock, got
 
 STEADY = Network(delay_ms=(10, 10))
 
@@ -72,6 +73,27 @@ def test_mail_for_the_dead_is_dropped_and_mail_for_the_restarted_arrives() -> No
         (3, "dead"),
     ]
     assert sim.trace.fired()["message dead"] == 2
+
+
+class Tally(Node):
+    """Changes what is durable in place."""
+
+    counts: dict[str, list[int]] = durable({})
+
+    def on_number(self, src: NodeId, m: Number) -> None:
+        self.counts.setdefault(src, []).append(m.number)
+
+
+def test_a_change_in_place_whose_save_is_lost_is_not_on_the_disk() -> None:
+    sim = Simulation([Tally("t"), Peer("a", to=("t",), count=9)], network=STEADY)
+    sim.run(35)
+    assert sim.state("t") == {"counts": {"a": [1, 2]}}
+    sim.kill("t", effects=0)
+    sim.run(10)
+    assert sim.health("t") == "dead"
+    assert sim.state("t") == {"counts": {"a": [1, 2]}}
+    sim.restart("t")
+    assert sim.state("t") == {"counts": {"a": [1, 2]}}
 
 
 def test_the_disk_is_no_window_into_the_process() -> None:
@@ -239,6 +261,24 @@ def test_a_timer_that_is_pending_when_the_rate_changes_runs_on_at_the_new_rate()
     (fire,) = sim.trace.of("fire")
     assert fire.at_ms == pytest.approx(60)
     assert sim.trace[fire.cause or 0].kind == "set_timer"
+
+
+@pytest.mark.parametrize("rate", [2.0, 0.5])
+def test_a_timer_that_is_set_after_the_skew_runs_at_its_rate(rate: float) -> None:
+    sim = Simulation([Watch("n1", alarms=(("a", 100),))])
+    sim.kill("n1")
+    sim.skew("n1", rate=rate)
+    sim.restart("n1")
+    sim.run(300)
+    assert [event.at_ms for event in sim.trace.of("fire")] == [100 / rate]
+
+
+def test_a_rate_counts_from_the_time_at_which_it_was_set() -> None:
+    sim = Simulation([Watch("n1"), Peer("n2", to=("n1",), count=1, every_ms=150)], network=STEADY)
+    sim.run(100)
+    sim.skew("n1", rate=3.0)
+    sim.run(100)
+    assert clock(sim)[-1] == (160, 280)
 
 
 def test_a_clock_can_be_set_right_again() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from clusterlab.core.errors import HandlerRaised, LimitReached, ScenarioError
 from clusterlab.core.network import Network
 from clusterlab.sim import Simulation
+from clusterlab.sim.pace import LAG_S_MAX, Pace
 from tests.sim.nodes import Fragile, Peer, Server, Store, Watch, client, got
 
 STEADY = Network(delay_ms=(10, 10))
@@ -163,6 +166,55 @@ def test_playing_does_not_change_the_run() -> None:
     played.halt()
     run.run(1000)
     assert played.trace.digest() == run.trace.digest()
+
+
+class Door(AbstractContextManager[None]):
+    """A lock in which somebody stops the pace at the moment when the pace has taken it."""
+
+    pace: Pace
+
+    def __init__(self) -> None:
+        self.ready, self.taken = threading.Event(), threading.Event()
+
+    def __enter__(self) -> None:
+        self.ready.wait(10)
+        if not self.taken.is_set():
+            self.taken.set()
+            self.pace.stop()
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
+def test_a_pace_that_is_stopped_while_it_waits_for_the_lock_does_not_advance() -> None:
+    door, advanced = Door(), []
+    pace = Pace(advanced.append, door, speed=1.0)
+    door.pace = pace
+    door.ready.set()
+    assert door.taken.wait(10)
+    assert pace.wait(lambda: False) is False
+    for thread in threading.enumerate():
+        if thread.name == "clusterlab-pace":
+            thread.join(10)
+    assert advanced == []
+
+
+@pytest.mark.slow
+def test_what_a_slow_machine_missed_is_left_out() -> None:
+    advanced: list[float] = []
+    enough = threading.Event()
+
+    def advance(ms: float) -> None:
+        advanced.append(ms)
+        if len(advanced) == 1:
+            time.sleep(3 * LAG_S_MAX)  # the machine is busy: a slow one only makes this longer
+        elif len(advanced) == 2:
+            enough.set()
+
+    pace = Pace(advance, threading.RLock(), speed=2.0)
+    assert enough.wait(10)
+    pace.stop()
+    assert advanced[1] == pytest.approx(LAG_S_MAX * 1000 * 2)
 
 
 def test_play_with_another_speed_replaces_the_first() -> None:
