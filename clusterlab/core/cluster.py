@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, ClassVar, Literal, Self, TypeAlias
+from typing import Any, ClassVar, Literal, Self, TypeAlias, cast
 
 from clusterlab.core.errors import OperationFailed, OperationUnknown, ScenarioError
 from clusterlab.core.faults import (
@@ -121,8 +121,8 @@ class Cluster(ABC):
         """Cluster time."""
 
     @abstractmethod
-    def run(self, ms: float) -> None:
-        """Let so many ms of cluster time pass."""
+    def _run_to(self, until_ms: float) -> None:
+        """Let time pass up to `until_ms` of cluster time."""
 
     @abstractmethod
     def run_until(
@@ -136,6 +136,16 @@ class Cluster(ABC):
     @abstractmethod
     def stop(self) -> None:
         """End everything that this cluster started; harmless when called again."""
+
+    # --- time ---
+
+    def run(self, ms: float | None = None, *, until_ms: float | None = None) -> None:
+        """Let `ms` of cluster time pass, or let it pass until it is `until_ms`."""
+        if (ms is None) == (until_ms is None):
+            raise ScenarioError("run takes a time: write run(500) or run(until_ms=2000).")
+        if ms is not None and ms < 0:
+            raise ScenarioError(f"time does not run backwards: run({ms}) needs at least 0 ms.")
+        self._run_to(self.now_ms + ms if ms is not None else cast(float, until_ms))
 
     # --- faults ---
 

@@ -64,6 +64,7 @@ class LiveEngine(Cluster):
         self._stopped = True  # until there is something to stop
         super().__init__(nodes, network=network, client=client, seed=seed, speed=speed)
         self._record = record
+        self.trace.meta["record"] = record
         self._born = {node.id: node for node in nodes}
         self._keep_directory = directory is not None
         self._say = progress or _say
@@ -166,9 +167,9 @@ class LiveEngine(Cluster):
         """Cluster time: real time since the start, times speed."""
         return self._clock.now_ms()
 
-    def run(self, ms: float) -> None:
-        """Let so many ms of cluster time pass; raises the error of a node that was wrong."""
-        self._wait(lambda: False, self.now_ms + ms)
+    def _run_to(self, until_ms: float) -> None:
+        """Raises the error of a node that was wrong."""
+        self._wait(lambda: False, until_ms)
 
     def run_until(
         self, condition: Callable[[], bool], limit_ms: float = 60_000, what: str = "the condition"

@@ -72,13 +72,9 @@ class Simulation(Hand):
 
     # --- time ---
 
-    def run(self, ms: float) -> None:
-        """Let `ms` of virtual time pass."""
-        if ms < 0:
-            raise ScenarioError(f"time does not run backwards: run({ms}) needs at least 0 ms.")
-        end = self._now + ms
-        if not self._paced(lambda: self._now >= end):
-            self.advance_to(end)
+    def _run_to(self, until_ms: float) -> None:
+        if not self._paced(lambda: self._now >= until_ms):
+            self.advance_to(until_ms)
 
     def advance_to(self, end_ms: float) -> None:
         """Let everything happen that is due up to `end_ms`, and set the time to it."""

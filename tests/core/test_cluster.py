@@ -72,8 +72,8 @@ class Paper(Cluster):
     def now_ms(self) -> float:
         return self.now
 
-    def run(self, ms: float) -> None:
-        self.now += ms
+    def _run_to(self, until_ms: float) -> None:
+        self.now = until_ms
 
     def run_until(
         self, condition: Callable[[], bool], limit_ms: float = 60_000, what: str = "the condition"
@@ -265,3 +265,21 @@ def test_a_client_needs_a_name_of_its_own() -> None:
 def test_a_speed_of_nothing_is_refused() -> None:
     with pytest.raises(ScenarioError, match=r"^at speed 0 nothing would ever happen: give a speed"):
         Paper(speed=0)
+
+
+def test_time_passes_by_a_length_or_up_to_a_moment() -> None:
+    cluster = Paper()
+    cluster.run(300)
+    cluster.run(until_ms=1000)
+    assert cluster.now_ms == 1000
+
+
+@pytest.mark.parametrize("wrong", [{}, {"ms": 5, "until_ms": 5}])
+def test_a_run_without_a_time_or_with_two_is_a_sentence(wrong: dict[str, float]) -> None:
+    with pytest.raises(ScenarioError, match=r"write run\(500\) or run\(until_ms=2000\)"):
+        Paper().run(**wrong)
+
+
+def test_time_does_not_run_backwards() -> None:
+    with pytest.raises(ScenarioError, match="time does not run backwards"):
+        Paper().run(-1)

@@ -70,8 +70,8 @@ class FakeCluster(Cluster):
     def now_ms(self) -> float:
         return self.time_ms
 
-    def run(self, ms: float) -> None:
-        self.time_ms += ms
+    def _run_to(self, until_ms: float) -> None:
+        self.time_ms = until_ms
 
     def run_until(
         self, condition: Callable[[], bool], limit_ms: float = 60_000, what: str = ""
