@@ -86,8 +86,11 @@ class NodeProcess:
 
     @ray.method(concurrency_group="control")
     def meet(self, peers: Mapping[HostName, tuple[Any, int]]) -> None:
-        """Learn of processes that came or went."""
-        self._post.meet(peers)
+        """Learn of processes that came or went.
+
+        Between two turns: a message goes to the life that the journal says it is sent to.
+        """
+        self._host.control("meet", peers)
 
     @ray.method(concurrency_group="control")
     def learn(self, shipped: bytes) -> None:

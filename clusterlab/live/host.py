@@ -251,7 +251,8 @@ class Host:
     def _arrive(self, host: Hosted, src: NodeId, msg: Message, name: r.MessageName | None) -> None:
         if src == WORLD:
             if host.alive:
-                self._run(host, Deliver(src, msg), _SILENT)
+                asked = (r.ASKED, msg) if self._record else _SILENT
+                self._run(host, Deliver(src, msg), asked)
             return
         if not host.alive or (src, host.id) not in self._outbox.switch.plain:
             why = self._outbox.switch.cut(src, host.id) if host.alive else "dead"
@@ -367,6 +368,9 @@ class Host:
 
     def _control_bear(self, born: Sequence[Born]) -> None:
         self._bear(born)
+
+    def _control_meet(self, peers: Mapping[HostName, tuple[Any, int]]) -> None:
+        self._post.meet(peers)
 
     def _control_where(self, where: Mapping[NodeId, HostName]) -> None:
         self._outbox.where.update(where)

@@ -49,6 +49,10 @@ class Post:
         """Hand a batch to the process `host`, if it lives."""
         raise NotImplementedError
 
+    def meet(self, peers: Mapping[HostName, tuple[Any, int]]) -> None:
+        """Learn handle (None: dead) and life of other processes."""
+        raise NotImplementedError
+
     def life(self, host: HostName) -> int:
         """Which life of `host` batches go to."""
         raise NotImplementedError

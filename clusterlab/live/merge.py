@@ -196,6 +196,8 @@ class Merger:
             if flight is not None:
                 data = {"src": flight.src, "msg": flight.msg}
                 cause = self._bulk(at_ms, node, "deliver", data, flight.seq)
+        elif what == r.ASKED:
+            cause = self._bulk(at_ms, node, "deliver", {"src": WORLD, "msg": trigger[1]}, None)
         elif what == r.FIRED:
             set_by = self._timers.pop((node, trigger[1]), None)
             cause = self._bulk(at_ms, node, "fire", {"timer": trigger[1]}, set_by)

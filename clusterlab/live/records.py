@@ -30,8 +30,8 @@ from typing import Any, TypeAlias
 from clusterlab.live.wire import Wire
 
 STEP, DROPPED, FAULT, LIFE, END = range(5)
-# What began a step (SILENT: something that the trace does not tell).
-STARTED, SILENT, DELIVERED, FIRED = range(4)
+# What began a step (SILENT: something that the trace does not tell; ASKED: mail from WORLD).
+STARTED, SILENT, DELIVERED, FIRED, ASKED = range(5)
 # What came out of it.
 SAVE, SEND, DUPLICATE, LOST, TO_WORLD, SET_TIMER, CANCEL_TIMER = range(7)
 NOTE, STATE, INVOKED, RETURNED, KILLED, FAILED = range(7, 13)

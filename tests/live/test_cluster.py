@@ -18,7 +18,7 @@ from clusterlab.core.errors import (
     UnknownNode,
 )
 from clusterlab.core.network import Network
-from clusterlab.live import LiveCluster, disconnect
+from clusterlab.live import LiveCluster
 from clusterlab.live.disk import read_disk
 from clusterlab.live.engine import LiveEngine
 from clusterlab.live.machine import is_alive
@@ -31,12 +31,6 @@ FAST = Network(delay_ms=(0, 0))
 
 def quiet(_: str) -> None:
     pass
-
-
-@pytest.fixture(scope="module", autouse=True)
-def ray_ends_with_these_tests() -> Iterator[None]:
-    yield
-    disconnect()
 
 
 @pytest.fixture(scope="module")

@@ -184,7 +184,7 @@ def test_an_operation_goes_there_and_back_and_the_trace_has_all_of_it(world: Wor
     assert waiting.answer == Returned("ok", 5)
     trace, _ = world.trace()
     assert world.kinds("a") == [
-        "start", "state", "save", "invoke", "note", "send", "set_timer", "state",
+        "start", "state", "deliver", "save", "invoke", "note", "send", "set_timer", "state",
         "fire", "deliver", "return",
     ]  # fmt: skip
     assert [e.kind for e in trace if e.node == "b"][2:] == ["deliver", "save", "send", "state"]
@@ -294,7 +294,7 @@ def test_a_kill_within_a_step_performs_its_first_effects(
     a._turn()
     assert world.dead == ["a"]
     assert world.bus.flushed == 1
-    assert world.kinds("a")[2:] == recorded
+    assert world.kinds("a")[2:] == ["deliver", *recorded]
     assert read_disk(disk_path(world.folder, "a"), "a", {})["total"] == total
     assert len(world.bus.batches) == batches
     assert not waiting.done.is_set()
