@@ -6,7 +6,7 @@ As a file it is JSON lines: a header, then one event a line.
 | kind | node | data |
 |---|---|---|
 | start | the node that came up | - |
-| deliver | receiver | src, msg; cause: the send or duplicate |
+| deliver | receiver | src, msg; cause: the send or duplicate, none if src is WORLD |
 | fire | owner | timer; cause: the set_timer |
 | save | owner | values: field -> value or Splice |
 | send | sender | dst, msg, delay_ms (its time of flight, if it arrives), reordered (if it is) |

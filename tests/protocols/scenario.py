@@ -204,6 +204,8 @@ def describe(event: TraceEvent) -> str | None:
     match event.kind:
         case "send" | "duplicate":
             return f"{node} -> {data['dst']} {show(data['msg'])}"
+        case "deliver" if data["src"] == WORLD:
+            return None  # the `invoke` that follows says it
         case "deliver":
             return f"{node} <- {data['src']} {type(data['msg']).__name__}"
         case "drop":
