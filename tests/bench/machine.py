@@ -84,6 +84,7 @@ def start(
         stderr=stderr,
         text=True,
         bufsize=1,
+        start_new_session=True,  # Ctrl-C is for the one who started it
     )
 
 
