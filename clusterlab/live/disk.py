@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -24,6 +25,8 @@ from typing import Any
 
 from clusterlab.core.node import Message, NodeId
 from clusterlab.core.values import Splice, decode, encode
+
+EMPTYING_LIMIT_S = 2.0
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS fields (
@@ -208,11 +211,20 @@ def read_disk(path: Path, node: NodeId, vocabulary: Mapping[str, type]) -> dict[
 
 
 def newest_frame(path: Path, life: int) -> int:
-    """The number of the newest frame of `life` whose saves are on this disk; -1: there is none."""
+    """The number of the newest frame of `life` whose saves are on this disk; -1: there is none.
+
+    A process that was killed within a commit may have left it where only a recovery would find it.
+    Whatever is found now is what everybody finds from now on: the write-ahead log is emptied.
+    """
     if not path.exists():
         return -1
     db = sqlite3.connect(path, isolation_level=None)
     try:
+        end = time.monotonic() + EMPTYING_LIMIT_S
+        while db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 1:  # somebody reads
+            if time.monotonic() > end:
+                break
+            time.sleep(0.005)
         row = db.execute("SELECT frame FROM frames WHERE life = ?", (life,)).fetchone()
     except sqlite3.OperationalError:
         return -1

@@ -104,9 +104,7 @@ class Host:
         """Hand an operation to a node and wait for what it returns; None at the limit."""
         waiting = Waiting(operation)
         self._inbox.put(("invoke", node, waiting))
-        if not waiting.done.wait(limit_s):
-            self._inbox.put(("forget", node, waiting))
-            return None
+        waiting.done.wait(limit_s)
         return waiting.answer
 
     def submit(self, node: NodeId, operation: Message) -> None:
@@ -177,12 +175,8 @@ class Host:
                     self._unpack(item[1])
                 elif kind == "invoke":
                     self._invoked(item[1], item[2])
-                elif kind == "control":
-                    self._obey(*item[1:])
                 else:
-                    host = self._nodes.get(item[1])
-                    if host is not None and item[2] in host.waiting:
-                        host.waiting.remove(item[2])
+                    self._obey(*item[1:])
                 item = inbox.get_nowait()
         except Empty:
             pass
@@ -355,12 +349,13 @@ class Host:
             node_id = one.node.id
             random = Random(f"{self.setting.seed} {node_id} {self._life}")
             env = LiveEnv(self._clock, random, one.skewed)
-            node = one.node
+            node, held = one.node, dict[str, Any]()
             if one.again:
-                node = restart(
-                    node, self._disk.read(node_id, names_for([node], self._wire.classes))
-                )
-            self._outbox.saves.append((node_id, node.saved()))
+                held = self._disk.read(node_id, names_for([node], self._wire.classes))
+                node = restart(node, held)
+            lacks = {name: value for name, value in node.saved().items() if name not in held}
+            if lacks:
+                self._outbox.saves.append((node_id, lacks))
             self._nodes[node_id] = Hosted(node, env, random)
         self._perform()
         for one in born:

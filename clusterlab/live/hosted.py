@@ -107,17 +107,22 @@ class Hosted:
         self.shows = type(node).status is not Node.status
         self.shown: Mapping[str, Any] | None = None
 
-    def tell(self, msg: Message) -> None:
-        """Pass what the node said to WORLD on to who waits for it."""
-        if isinstance(msg, Invoked):
-            for one in self.waiting:
-                if not one.begun and one.operation == msg.operation:
-                    one.begun = True
-                    return
-        elif isinstance(msg, Returned):
-            for one in self.waiting:
-                if one.begun:
-                    self.waiting.remove(one)
-                    one.answer = msg
-                    one.done.set()
-                    return
+    def tell(self, said: Invoked | Returned) -> None:
+        """Pass on what the node said to WORLD: that it begins an operation, or what came of it.
+
+        A node carries out one operation at a time: what it returns belongs to the one that it
+        began. A call for which nobody waits any more stays here, because its node does not know:
+        without it, what came of it would be taken for the answer to the next equal one.
+        """
+        begun = next((one for one in self.waiting if one.begun), None)
+        if begun is not None:
+            self.waiting.remove(begun)  # answered, or left for the next one without an answer
+        if isinstance(said, Returned):
+            if begun is not None:
+                begun.answer = said
+                begun.done.set()
+            return
+        for one in self.waiting:
+            if one.operation == said.operation:
+                one.begun = True
+                return

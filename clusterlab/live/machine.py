@@ -58,10 +58,14 @@ def check_memory(available: Callable[[], int] = available_mib) -> None:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether the process is there, and not only its entry that waits for its parent."""
+    """Whether anything of the process still runs; its entry may wait for its parent after that."""
     try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
+        if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+            return True
+        # The first thread is dead. Another may still be at the end of a system call,
+        # and as long as it is, the process holds its files and their locks.
+        return len(list(Path(f"/proc/{pid}/task").iterdir())) > 1
+    except (psutil.Error, OSError):
         return False
 
 

@@ -54,7 +54,7 @@ class Outbox:
         self.saves: list[tuple[NodeId, Mapping[str, Any]]] = []
         self.letters: dict[HostName, Letters] = {}
         self.local: list[tuple[Any, ...]] = []
-        self.answers: list[tuple[Hosted, Message]] = []
+        self.answers: list[tuple[Hosted, Invoked | Returned]] = []
 
     def __bool__(self) -> bool:
         return bool(self.records or self.saves or self.letters or self.local or self.answers)

@@ -18,6 +18,7 @@ from clusterlab.core.errors import (
     UnknownNode,
 )
 from clusterlab.core.network import Network
+from clusterlab.core.node import WORLD
 from clusterlab.live import LiveCluster
 from clusterlab.live.disk import read_disk
 from clusterlab.live.engine import LiveEngine
@@ -72,7 +73,7 @@ def test_an_operation_is_carried_out_and_is_in_history_and_trace(cluster: LiveCl
     assert {"n2", "n3"} & {event.node for event in past if event.kind == "deliver"}
     for event in trace:
         assert event.cause is None or event.cause < event.seq
-        if event.kind == "deliver":
+        if event.kind == "deliver" and event.data["src"] != WORLD:
             sent = trace[event.cause or 0]
             assert (sent.kind, sent.data["msg"]) == ("send", event.data["msg"])
 
@@ -93,16 +94,6 @@ def test_each_server_is_a_process_and_the_picture_knows_the_leader(cluster: Live
     assert cluster.run_until_leader() == "n1"
     assert cluster.status("n2")["role"] == "follower"
     assert "3 of 3 nodes up" in repr(cluster)
-
-
-def test_several_threads_may_invoke_at_once(cluster: LiveCluster) -> None:
-    before = cluster.invoke("n1", Add(0))
-    threads = [threading.Thread(target=cluster.invoke, args=("n1", Add(1))) for _ in range(12)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert cluster.invoke("n1", Add(0)) == before + 12
 
 
 # --- kill, pause, restart ---
@@ -236,6 +227,16 @@ def test_clients_share_one_process_and_can_be_struck_alone() -> None:
         assert cluster.invoke("c2", Add(0)) == (1, "s2")
         assert cluster.pid("c1") == cluster.pid("c2") != cluster.pid("s1")
         assert cluster.clients == ("c1", "c2")
+        answers: list[object] = []
+        threads = [
+            threading.Thread(target=lambda n=name: answers.append(cluster.invoke(n, Add(0))))  # type: ignore[misc]
+            for name in ("c3", "c4", "c5", "c6")
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert answers == [(1, "s1")] * 4
         cluster.pause("c1")
         with pytest.raises(OperationUnknown):
             cluster.invoke("c1", Add(0), limit_ms=200)
@@ -244,7 +245,7 @@ def test_clients_share_one_process_and_can_be_struck_alone() -> None:
         cluster.restart("c1")
         cluster.isolate("c1")
         cluster.submit("c1", Add(0))
-        until(cluster, lambda: len(cluster.history) == 4)
+        until(cluster, lambda: len(cluster.history) == 8)
         cluster.heal()
         cluster.kill("c1")
         assert (cluster.health("c1"), cluster.health("c2")) == ("dead", "up")
@@ -259,7 +260,8 @@ def test_clients_share_one_process_and_can_be_struck_alone() -> None:
         with pytest.raises(UnknownNode, match="Did you mean"):
             cluster.kill("c11")
     # Readable after the end. c1 got what it was asked while paused, but nothing while dead.
-    assert [(op.client, op.outcome) for op in cluster.history] == [
+    history = [(op.client, op.outcome) for op in cluster.history if op.client in ("c1", "c2")]
+    assert history == [
         ("c1", "ok"), ("c2", "ok"), ("c2", "ok"), ("c1", "info"), ("c1", "ok"), ("c1", "info"),
     ]  # fmt: skip
 

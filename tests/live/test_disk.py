@@ -117,6 +117,26 @@ def test_it_is_durable_and_open_to_readers(path: Path) -> None:
     other.close()
 
 
+def test_a_commit_that_its_process_did_not_survive_is_there_for_all_or_for_none(path: Path) -> None:
+    """Killed after the write-ahead log was written and before its index was."""
+    disk = Disk(path)
+    disk.commit([("n1", {"a": 1})], 1, 1)
+    index = (path.parent / "n1.sqlite-shm").read_bytes()
+    disk.commit([("n1", {"a": 2})], 1, 2)
+    left = {}
+    for suffix in ("", "-wal"):
+        left["n9.sqlite" + suffix] = (path.parent / (path.name + suffix)).read_bytes()
+    left["n9.sqlite-shm"] = index
+    for name, data in left.items():
+        (path.parent / name).write_bytes(data)
+    other = path.parent / "n9.sqlite"
+    newest = newest_frame(other, 1)
+    assert newest in (1, 2)
+    assert read_disk(other, "n1", {}) == {"a": newest}
+    assert Disk(other).read("n1", {}) == {"a": newest}
+    assert not (path.parent / "n9.sqlite-wal").read_bytes()
+
+
 def test_losing_it_loses_all(path: Path) -> None:
     disk = Disk(path)
     disk.commit([("n1", {"a": (1,)}), ("n2", {"a": 2})])
