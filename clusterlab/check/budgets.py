@@ -67,7 +67,7 @@ def timer_budgets(timers: Timers) -> dict[str, int]:
     if timers is None:
         return {}
     if isinstance(timers, Mapping):
-        known = {name for name, cls in message_classes().items() if issubclass(cls, Timer)}
+        known = {cls.__name__ for cls in message_classes() if issubclass(cls, Timer)}
         for name in timers:
             if name not in known:
                 raise ScenarioError(

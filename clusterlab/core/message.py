@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any, TypeAlias, dataclass_transform
 
 from clusterlab.core.errors import DeclarationError
@@ -17,6 +17,8 @@ WORLD: NodeId = "world"
 
 message_handlers: dict[str, type[Message]] = {}
 """Every message class by its handler's name: `request_vote` -> RequestVote. The newest wins."""
+
+_message_classes: list[type[Message]] = []
 
 
 def snake_case(name: str) -> str:
@@ -48,6 +50,7 @@ class Message:
                 "a list, dict or set (a tuple serves)."
             ) from error
         message_handlers[snake_case(cls.__name__)] = cls
+        _message_classes.append(cls)
 
     __repr__ = show
 
@@ -56,6 +59,6 @@ class Timer(Message):
     """A message to my own future; equal timers are the same timer."""
 
 
-def message_classes() -> Mapping[str, type[Message]]:
-    """Every message class of this process by its own name; the newest wins."""
-    return {cls.__name__: cls for cls in message_handlers.values()}
+def message_classes() -> Sequence[type[Message]]:
+    """Every message class of this process, the newest last."""
+    return tuple(_message_classes)

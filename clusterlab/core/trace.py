@@ -39,7 +39,7 @@ from typing import Any, NamedTuple
 
 from clusterlab.core.errors import TraceError
 from clusterlab.core.node import NodeId, message_classes
-from clusterlab.core.values import Splice, decode, encode
+from clusterlab.core.values import Splice, Vocabulary, decode, encode
 
 FAULT_KINDS = frozenset(
     ("kill", "restart", "pause", "resume", "skew", "isolate", "partition", "heal", "link")
@@ -239,7 +239,7 @@ class Trace:
         lines: Iterable[str],
         *,
         name: str = "the trace",
-        vocabulary: Mapping[str, type] | None = None,
+        vocabulary: Vocabulary | None = None,
     ) -> Trace:
         """The trace that these JSON lines hold.
 
@@ -270,18 +270,25 @@ class Trace:
         return trace
 
 
-def _vocabulary() -> dict[str, type]:
-    """Every message class, and the NamedTuples that stand beside one in its module."""
-    messages = message_classes()
-    found: dict[str, type] = {}
-    for name in sorted({cls.__module__ for cls in messages.values()}):
+def _vocabulary() -> Vocabulary:
+    """Every message class, and the NamedTuples that stand beside one in its module.
+
+    The newest class of a name comes first: a notebook cell may have defined it anew.
+    """
+    found: dict[str, list[type]] = {}
+    modules = []
+    for cls in reversed(message_classes()):
+        found.setdefault(cls.__name__, []).append(cls)
+        if cls.__module__ not in modules:
+            modules.append(cls.__module__)
+    for name in modules:
         for value in list(vars(sys.modules.get(name, object)).values()):
             if isinstance(value, type) and issubclass(value, tuple) and hasattr(value, "_fields"):
-                found[value.__name__] = value
-    return {**found, **messages}
+                found.setdefault(value.__name__, []).append(value)
+    return found
 
 
-def _event(record: dict[str, Any], seq: int, known: Mapping[str, type]) -> TraceEvent:
+def _event(record: dict[str, Any], seq: int, known: Vocabulary) -> TraceEvent:
     """The event that a line holds; ValueError if another should stand there."""
     if record["seq"] != seq:
         raise ValueError(f"event {seq} should stand there, not {record['seq']}")

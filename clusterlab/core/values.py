@@ -8,7 +8,8 @@ the engines (`copy_value`, `changes`) and every file we write (`encode`, `decode
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import fields, make_dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias, cast
@@ -16,6 +17,9 @@ from typing import Any, NamedTuple, TypeAlias, cast
 from clusterlab.core.errors import BadValue, TraceError
 
 JSON: TypeAlias = bool | int | float | str | list["JSON"] | dict[str, "JSON"] | None
+
+Vocabulary: TypeAlias = Mapping[str, type | Sequence[type]]
+"""The class of each name in a record; several protocols may have a class of one name."""
 
 _SCALARS = (int, str, float, bool, type(None))
 MUTABLE = (dict, list, set)
@@ -137,11 +141,11 @@ def encode(value: Any) -> JSON:
     )
 
 
-def decode(data: JSON, vocabulary: Mapping[str, type]) -> Any:
-    """The value that `encode` wrote; `vocabulary` gives the class of each name.
+def decode(data: JSON, vocabulary: Vocabulary) -> Any:
+    """The value that `encode` wrote; `vocabulary` gives the class of each name, or several to try.
 
-    A name that is not in the vocabulary becomes a stand-in class with the same name and fields,
-    so that a trace can be drawn without the protocol that wrote it.
+    If none of them has the fields that were written, the value is of a stand-in class with the same
+    name and fields, so that a trace can be drawn without the protocol that wrote it.
     """
     if isinstance(data, list):
         return tuple(decode(v, vocabulary) for v in data)
@@ -155,9 +159,10 @@ def decode(data: JSON, vocabulary: Mapping[str, type]) -> Any:
                 return dict(items)
             return items if name == "list" else set(items)
         named = {k: decode(v, vocabulary) for k, v in data.items() if k != "$"}
-        kind = vocabulary.get(name) or stand_in(name, tuple(named))
-        if issubclass(kind, tuple) and set(kind._fields) != set(named):  # type: ignore[attr-defined]
-            kind = stand_in(name, tuple(named))  # another protocol has a tuple of that name
+        known = vocabulary.get(name, ())
+        candidates = (known,) if isinstance(known, type) else known
+        fitting = (kind for kind in candidates if _field_names(kind) == named.keys())
+        kind = next(fitting, None) or stand_in(name, tuple(named))
         return kind(**named)
     except (KeyError, TypeError, ValueError) as error:
         raise TraceError(
@@ -165,6 +170,13 @@ def decode(data: JSON, vocabulary: Mapping[str, type]) -> Any:
             "the class that wrote it has other fields now, or the record is damaged; "
             "run it again to record it anew."
         ) from error
+
+
+def _field_names(kind: type) -> AbstractSet[str]:
+    """The fields of a NamedTuple or a Message class."""
+    if issubclass(kind, tuple):
+        return set(getattr(kind, "_fields", ()))
+    return cast(dict[str, Any], getattr(kind, "__dataclass_fields__", {})).keys()
 
 
 @lru_cache(maxsize=1024)

@@ -40,7 +40,8 @@ def vocabulary(nodes: Iterable[Node]) -> list[type]:
     (a notebook's `__main__` among them), and all in the nodes' own values.
     """
     found: dict[type, None] = {Message: None, Splice: None}
-    found.update(dict.fromkeys(message_classes().values()))
+    newest = {cls.__name__: cls for cls in message_classes()}
+    found.update(dict.fromkeys(newest.values()))
     for node in nodes:
         for cls in type(node).__mro__:
             for function in vars(cls).values():
