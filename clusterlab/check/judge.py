@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from operator import getitem
 from typing import Any, NamedTuple
 
 from clusterlab.check.locals import call
 from clusterlab.check.properties import Property, said, shown
-from clusterlab.check.tables import Fields, LazyTable, Tables
-from clusterlab.check.world import NodeView, NoteTaker, World
+from clusterlab.check.tables import Cell, Fields, LazyTable, Tables
+from clusterlab.check.world import Envelope, NodeView, NoteTaker, World
 from clusterlab.core.errors import ScenarioError
 from clusterlab.core.node import NodeId
 from clusterlab.core.values import freeze
@@ -26,31 +27,68 @@ class Violation(NamedTuple):
 class Watch:
     """One predicate, and its answers so far.
 
-    A predicate without `reads` is asked about each combination of local states. If it looks at the
-    messages as well, its answer is not remembered: whether it looks depends on the local states
-    alone, so the same combination always looks.
+    It is asked once about each combination of what it can see: the fields that it names in `reads`
+    (or else the local states of all nodes), the messages of the classes that it names in
+    `messages`, its ghost. One that names no messages and looks at them all the same is asked about
+    every state in which it does: whether it looks depends on the rest alone.
     """
 
     def __init__(self, tables: Tables, about: Property, ghost: int | None) -> None:
         self.about = about
-        self.reads = None if about.reads is None else frozenset(about.reads) - {"messages"}
-        self.sees_messages = about.reads is not None and "messages" in about.reads
+        self.reads = None if about.reads is None else frozenset(about.reads)
+        self.sees_messages = False
         self.ghost = ghost
         self._tables = tables
         self._answers: dict[Hashable, Any] = {}
         self._views: list[dict[int, NodeView]] = [{} for _ in tables.locals.ids]
-        self._projected: list[dict[int, Hashable]] = [{} for _ in tables.locals.ids]
+        self.seen_of = [LazyTable(self._projector(i)) for i in range(tables.nodes)]
+        """For each node: cell -> an integer for what the predicate can see of it."""
+        if ghost is not None:
+            self.seen_of.append(LazyTable(self._ghost_projector()))
 
-    def projection(self, i: int, lid: int) -> Hashable:
-        """What the predicate can see of node `i`."""
+    def _projector(self, i: int) -> Callable[[int], int]:
+        numbers: dict[Hashable, int] = {}
+        by_local: dict[int, Hashable] = {}
+
+        def make(cid: int) -> int:
+            cell = self._tables.cells[i][cid]
+            key = by_local.get(cell.local)
+            if key is None:
+                key = by_local[cell.local] = self._fields(i, cell.local)
+            if self.about.messages is not None:
+                mail = self._mail((cell,))
+                key = (key, tuple(sorted(map(self._tables.locals.letter, mail))))
+            return numbers.setdefault(key, len(numbers))
+
+        return make
+
+    def _ghost_projector(self) -> Callable[[int], int]:
+        numbers: dict[Hashable, int] = {}
+
+        def make(gid: int) -> int:
+            assert self.ghost is not None
+            value = freeze(self._tables.ghost_values[gid][self.ghost])
+            return numbers.setdefault(value, len(numbers))
+
+        return make
+
+    def _fields(self, i: int, lid: int) -> Hashable:
+        """What the predicate can see of the node itself."""
         if self.reads is None:
             return lid
-        known = self._projected[i].get(lid)
-        if known is None:
-            local = self._tables.locals.states[i][lid]
-            values = (freeze(getattr(local.node, name, ABSENT)) for name in sorted(self.reads))
-            known = self._projected[i][lid] = (local.up, *values)
-        return known
+        local = self._tables.locals.states[i][lid]
+        return (
+            local.up,
+            *(freeze(getattr(local.node, name, ABSENT)) for name in sorted(self.reads)),
+        )
+
+    def _mail(self, cells: Sequence[Cell]) -> tuple[Envelope, ...]:
+        """The messages in some nodes' inboxes that the predicate can see."""
+        mail = self._tables.mail(cells)
+        wanted = self.about.messages
+        if wanted is None:
+            return mail
+        return tuple(letter for letter in mail if type(letter.msg).__name__ in wanted)
 
     def world(self, fields: Fields) -> World:
         """The world that the predicate is shown."""
@@ -66,9 +104,11 @@ class Watch:
             views[name] = view
             if states[i][lid].up:
                 up.append(name)
-        return World(
-            views, frozenset(up), lambda: self._tables.mail(fields), self._ghost_of(fields)
-        )
+        return World(views, frozenset(up), self._letters(fields), self._ghost_of(fields))
+
+    def _letters(self, fields: Fields) -> Callable[[], tuple[Envelope, ...]]:
+        cells = self._tables.cells
+        return lambda: self._mail([cells[i][fields[i]] for i in range(self._tables.nodes)])
 
     def _ghost_of(self, fields: Fields) -> Any:
         if self.ghost is None:
@@ -77,21 +117,18 @@ class Watch:
 
     def ask(self, fields: Fields) -> Any:
         """The predicate's answer in this state."""
-        cells = self._tables.cells
-        key: Hashable = (
-            fields[self._tables.nodes] if self.ghost is not None else None,
-            *(self.projection(i, cells[i][fields[i]].local) for i in range(self._tables.nodes)),
-        )
-        if key in self._answers:
-            return self._answers[key]
+        key = tuple(map(getitem, self.seen_of, fields))
+        answer = self._answers.get(key)
+        if answer is not None:
+            return answer
         world = self.world(fields)
         answer = call(self.about.name, self.about.predicate, world)
         said(self.about.name, answer)
-        if world.looked_at_messages:
-            if self.reads is not None and not self.sees_messages:
+        if world.looked_at_messages and self.about.messages is None:
+            if self.reads is not None:
                 raise ScenarioError(
-                    f"property {self.about.name} looks at the messages, but says that it reads "
-                    f"only {', '.join(sorted(self.reads))}: add 'messages' to its `reads`."
+                    f"property {self.about.name} looks at the messages, but names only fields in "
+                    "its `reads`: name the classes of messages too, as messages=('Accept', ...)."
                 )
             self.sees_messages = True
         else:
@@ -112,9 +149,7 @@ class Watch:
             for i, name in enumerate(tables.locals.ids)
         }
         world = self.world(fields)
-        self.about.predicate(
-            World(views, world.up, lambda: tables.mail(fields), self._ghost_of(fields))
-        )
+        self.about.predicate(World(views, world.up, self._letters(fields), self._ghost_of(fields)))
         if self.ghost is not None:
             taken["world", "ghost"] = self._ghost_of(fields)
         return shown(taken.items()) or "the predicate is false"
@@ -163,12 +198,11 @@ class Judge:
         return tables
 
     def _quick_cell(self, i: int) -> Callable[[int], int]:
-        seen: dict[Hashable, int] = {}
+        numbers: dict[Hashable, int] = {}
 
         def make(cid: int) -> int:
-            lid = self._tables.cells[i][cid].local
-            key = tuple(watch.projection(i, lid) for watch in self._asked)
-            return seen.setdefault(key, len(seen))
+            key = tuple(watch.seen_of[i][cid] for watch in self._asked)
+            return numbers.setdefault(key, len(numbers))
 
         return make
 

@@ -13,7 +13,7 @@ fields that lie 61 bits apart would cancel out, and the table of states would be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from clusterlab.check.budgets import Budgets, Timers, timer_kind
@@ -167,14 +167,10 @@ class Tables:
                 )
         return known
 
-    def mail(self, fields: Fields) -> tuple[Envelope, ...]:
-        """The messages that may still arrive."""
-        letters = self.locals.letters
-        return tuple(
-            letters[letter]
-            for cells, cid in zip(self.cells, fields, strict=False)
-            for letter in self.rules.discipline.letters(cells[cid].inbox)
-        )
+    def mail(self, cells: Iterable[Cell]) -> tuple[Envelope, ...]:
+        """The messages that may still arrive in these cells."""
+        letters, of = self.locals.letters, self.rules.discipline.letters
+        return tuple(letters[letter] for cell in cells for letter in of(cell.inbox))
 
     # --- what may happen ---
 

@@ -1,0 +1,335 @@
+"""What Raft promises, as properties; the names are those of etcd's TLA+ specification.
+
+Sources: Ongaro and Ousterhout, "In Search of an Understandable Consensus Algorithm (Extended
+Version)", 2014, Figure 3 and section 5; `tla/etcdraft.tla` in etcd-io/raft, which states all of
+these under the same names.
+
+They read the fields `current_term`, `voted_for`, `log` (entries with a `term`), `commit_index`,
+`last_applied`, `role`, `next_index` and `match_index`, and the notes `leader` (with the term) and
+`commit` (with the index). "Committed" is what a server believes to be committed: its log through
+its commit index.
+
+A server that is dead counts with what its disk holds.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations, pairwise
+from typing import Any, NamedTuple
+
+from clusterlab.check.properties import Answer, Ghost, Property, always, always_step, sometimes
+from clusterlab.check.world import NodeView, World
+from clusterlab.core.node import NodeId
+from clusterlab.core.quorum import majority
+
+LEADER = "leader"
+
+
+def servers(world: World) -> tuple[NodeView, ...]:
+    """The nodes that are Raft servers."""
+    return world.having("current_term", "log")
+
+
+def committed(server: NodeView) -> tuple[Any, ...]:
+    """The entries that `server` takes for committed."""
+    log: tuple[Any, ...] = server.log
+    return log[: server.commit_index]
+
+
+def is_prefix(a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
+    """Whether `b` begins with `a`."""
+    return b[: len(a)] == a
+
+
+def last_term(log: tuple[Any, ...]) -> int:
+    """The term of the last entry; 0 if there is none."""
+    return log[-1].term if log else 0
+
+
+# --- elections ---------------------------------------------------------------------------------
+
+
+class Leadership(NamedTuple):
+    """Somebody became leader."""
+
+    term: int
+    leader: NodeId
+
+
+def _remember_leaders(
+    ghost: frozenset[Leadership], node: NodeId, name: str, data: Any
+) -> frozenset[Leadership]:
+    return ghost | {Leadership(data, node)} if name == "leader" else ghost
+
+
+LEADERS = Ghost(frozenset(), _remember_leaders)
+"""Who ever led in which term: a leader of the past is a leader too."""
+
+
+def _one_leader_a_term(world: World) -> Answer:
+    ever: frozenset[Leadership] = world.ghost
+    if len({one.term for one in ever}) == len(ever):
+        return True
+    one, other = next((a, b) for a, b in combinations(sorted(ever), 2) if a.term == b.term)
+    return f"{one.leader} and {other.leader} both became leader of term {one.term}"
+
+
+ELECTION_SAFETY = always("ElectionSafety", _one_leader_a_term, ghost=LEADERS, reads=())
+"""Figure 3: "at most one leader can be elected in a given term". """
+
+
+def _one_leader_now(world: World) -> Answer:
+    leaders = [s for s in servers(world) if s.role == LEADER]
+    for a, b in combinations(leaders, 2):
+        if a.current_term == b.current_term:
+            return f"{a.id} and {b.id} both lead in term {a.current_term}"
+    return True
+
+
+MORE_THAN_ONE_LEADER = always(
+    "MoreThanOneLeaderInv", _one_leader_now, reads=("role", "current_term", "log")
+)
+"""The same of the present only: it misses leaders of one term that never overlap."""
+
+
+# --- logs --------------------------------------------------------------------------------------
+
+
+def _logs_match(world: World) -> Answer:
+    for a, b in combinations(servers(world), 2):
+        for k in range(min(len(a.log), len(b.log)), 0, -1):
+            if a.log[k - 1].term == b.log[k - 1].term:
+                if a.log[:k] != b.log[:k]:
+                    return (
+                        f"the logs of {a.id} and {b.id} have entries of term "
+                        f"{a.log[k - 1].term} at index {k}, but differ up to there: "
+                        f"{a.log[:k]} and {b.log[:k]}"
+                    )
+                break  # what is equal up to k is equal below it
+    return True
+
+
+LOG_MATCHING = always("LogMatching", _logs_match, reads=("current_term", "log"))
+"""Figure 3: "if two logs contain an entry with the same index and term, then the logs are identical
+in all entries up through the given index". """
+
+
+def _leaders_are_complete(world: World) -> Answer:
+    everyone = servers(world)
+    for leader in everyone:
+        if leader.role != LEADER:
+            continue
+        for other in everyone:
+            entries = committed(other)
+            # Whatever a server takes for committed was committed in its term at the latest; a
+            # leader of that very term has it too, since it then committed it or began with it.
+            if other.current_term <= leader.current_term and not is_prefix(entries, leader.log):
+                return (
+                    f"{leader.id} leads in term {leader.current_term} without what {other.id} "
+                    f"took for committed in term {other.current_term}: its log is {leader.log}, "
+                    f"committed is {entries}"
+                )
+    return True
+
+
+LEADER_COMPLETENESS = always(
+    "LeaderCompleteness",
+    _leaders_are_complete,
+    reads=("current_term", "log", "commit_index", "role"),
+)
+"""Figure 3: "if a log entry is committed in a given term, then that entry will be present in the
+logs of the leaders for all higher-numbered terms". """
+
+
+def _applied_alike(world: World) -> Answer:
+    for a, b in combinations(servers(world), 2):
+        k = min(a.last_applied, b.last_applied)
+        if a.log[:k] != b.log[:k]:
+            at = next(i for i in range(k) if a.log[i] != b.log[i])
+            return (
+                f"{a.id} and {b.id} applied different entries at index {at + 1}: "
+                f"{a.log[at]} and {b.log[at]}"
+            )
+    return True
+
+
+STATE_MACHINE_SAFETY = always(
+    "StateMachineSafety", _applied_alike, reads=("current_term", "log", "last_applied")
+)
+"""Figure 3: "if a server has applied a log entry at a given index to its state machine, no other
+server will ever apply a different log entry for the same index". """
+
+
+def _committed_agree(world: World) -> Answer:
+    for a, b in combinations(servers(world), 2):
+        one, other = committed(a), committed(b)
+        if not is_prefix(one, other) and not is_prefix(other, one):
+            return f"{a.id} has committed {one}, and {b.id} has committed {other}"
+    return True
+
+
+LOG_INV = always("LogInv", _committed_agree, reads=("current_term", "log", "commit_index"))
+"""Of two servers, what one has committed begins what the other has."""
+
+
+def _quorums_hold_committed(world: World) -> Answer:
+    everyone = servers(world)
+    for server in everyone:
+        entries = committed(server)
+        lacking = [other.id for other in everyone if not is_prefix(entries, other.log)]
+        # Some quorum lacks it entirely as soon as those that lack it are a quorum.
+        if len(lacking) >= majority(len(everyone)):
+            return (
+                f"{server.id} takes {entries} for committed, but {' and '.join(lacking)}, "
+                "who are a majority, do not hold it"
+            )
+    return True
+
+
+QUORUM_LOG_INV = always(
+    "QuorumLogInv", _quorums_hold_committed, reads=("current_term", "log", "commit_index")
+)
+"""Every quorum has a member that holds everything which any server takes for committed."""
+
+
+def _committed_is_on_disk(world: World) -> Answer:
+    for server in servers(world):
+        if server.commit_index > len(server.log):
+            return (
+                f"{server.id} has committed {server.commit_index} entries and holds "
+                f"{len(server.log)}"
+            )
+    return True
+
+
+COMMITTED_IS_DURABLE = always(
+    "CommittedIsDurable", _committed_is_on_disk, reads=("current_term", "log", "commit_index")
+)
+"""No server has committed more than it has on its disk (after a step, the disk has its log)."""
+
+
+def _better_logs_hold_committed(world: World) -> Answer:
+    everyone = servers(world)
+    for a in everyone:
+        for b in everyone:
+            better = (last_term(a.log), len(a.log)) >= (last_term(b.log), len(b.log))
+            if better and not is_prefix(committed(b), a.log):
+                return (
+                    f"{a.id}'s log is at least as up-to-date as {b.id}'s, but lacks what {b.id} "
+                    f"has committed: {a.log} and {committed(b)}"
+                )
+    return True
+
+
+MORE_UP_TO_DATE_CORRECT = always(
+    "MoreUpToDateCorrect",
+    _better_logs_hold_committed,
+    reads=("current_term", "log", "commit_index"),
+)
+"""§5.4.1: a log that would win a vote against another holds what the other's server committed."""
+
+
+def _indices_are_ordered(world: World) -> Answer:
+    for s in servers(world):
+        if not s.last_applied <= s.commit_index <= len(s.log):
+            return (
+                f"{s.id} has applied {s.last_applied}, committed {s.commit_index} and holds "
+                f"{len(s.log)} entries"
+            )
+        if any(a.term > b.term for a, b in pairwise(s.log)):
+            return f"the terms fall along the log of {s.id}: {s.log}"
+        for peer, match in s.match_index.items():
+            if match > len(s.log) or s.next_index[peer] <= match:
+                return (
+                    f"{s.id} believes that {peer} matches up to {match} and sends from "
+                    f"{s.next_index[peer]}, with a log of {len(s.log)}"
+                )
+    return True
+
+
+INDICES_IN_ORDER = always(
+    "IndicesInOrder",
+    _indices_are_ordered,
+    reads=(*("current_term", "log", "commit_index", "last_applied", "match_index", "next_index"),),
+)
+"""applied <= commit <= last index; match <= last index; next > match; no term falls in a log."""
+
+
+# --- steps -------------------------------------------------------------------------------------
+
+
+def _append_only(before: NodeView, after: NodeView) -> Answer:
+    if not hasattr(before, "current_term") or not before.role == after.role == LEADER:
+        return True
+    if is_prefix(before.log, after.log):
+        return True
+    return f"{after.id} leads, and changes its log from {before.log} to {after.log}"
+
+
+LEADER_APPEND_ONLY = always_step("LeaderAppendOnly", _append_only)
+"""Figure 3: "a leader never overwrites or deletes entries in its log; it only appends". """
+
+
+def _never_back(before: NodeView, after: NodeView) -> Answer:
+    if not hasattr(before, "current_term"):
+        return True
+    for name in ("current_term", "commit_index", "last_applied"):
+        old, new = getattr(before, name), getattr(after, name)
+        if new < old:
+            return f"{name} of {after.id} falls from {old} to {new}"
+    same = before.role == after.role == LEADER and before.current_term == after.current_term
+    for peer, match in before.match_index.items() if same else ():
+        if after.match_index[peer] < match:
+            return (
+                f"match_index of {after.id} for {peer} falls from {match} to "
+                f"{after.match_index[peer]}"
+            )
+    return True
+
+
+MONOTONIC = always_step("Monotonic", _never_back)
+"""Terms, commit index and applied index never fall; match_index neither, within a term."""
+
+
+def _disk_never_back(before: NodeView, after: NodeView) -> Answer:
+    if not hasattr(before, "current_term"):
+        return True
+    if after.current_term < before.current_term:
+        return f"the term of {after.id} falls from {before.current_term} to {after.current_term}"
+    if after.current_term == before.current_term and before.voted_for not in (
+        None,
+        after.voted_for,
+    ):
+        return (
+            f"in term {after.current_term}, the vote of {after.id} changes from "
+            f"{before.voted_for} to {after.voted_for}"
+        )
+    return True
+
+
+MONOTONIC_ACROSS_RESTARTS = always_step(
+    "MonotonicAcrossRestarts", _disk_never_back, across_crashes=True
+)
+"""§5.1, §5.2: neither a term nor the vote in it is ever taken back, not even by a crash."""
+
+
+# --- a check that sees nothing is worth nothing --------------------------------------------------
+
+LEADER_ELECTED = sometimes(
+    "a leader is elected",
+    lambda world: any(server.role == LEADER for server in servers(world)),
+    reads=("current_term", "log", "role"),
+)
+
+ENTRY_COMMITTED = sometimes(
+    "an entry is committed",
+    lambda world: any(server.commit_index > 0 for server in servers(world)),
+    reads=("current_term", "log", "commit_index"),
+)
+
+SAFETY: tuple[Property, ...] = (
+    *(ELECTION_SAFETY, LOG_MATCHING, LEADER_COMPLETENESS, STATE_MACHINE_SAFETY, LOG_INV),
+    *(QUORUM_LOG_INV, COMMITTED_IS_DURABLE, MORE_UP_TO_DATE_CORRECT, INDICES_IN_ORDER),
+    *(LEADER_APPEND_ONLY, MONOTONIC, MONOTONIC_ACROSS_RESTARTS),
+)
+"""Everything that must always hold."""
