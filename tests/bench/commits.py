@@ -36,6 +36,23 @@ NOTES = (
 )
 
 
+class Peer(NamedTuple):
+    """One way to run pysyncobj, and what of it is worth a line."""
+
+    name: str
+    tuned: bool
+    journal: bool
+    callers: tuple[int, ...]
+    columns: tuple[str, ...]
+
+
+PEERS = (
+    Peer("pysyncobj as it comes", False, False, (1, MANY), ("writes", "median", "p99")),
+    Peer("pysyncobj tuned", True, False, (1, MANY), ("writes", "median")),
+    Peer("pysyncobj tuned, journal", True, True, (MANY,), ("writes",)),
+)
+
+
 class Commits(NamedTuple):
     """Acknowledged writes of one run."""
 
@@ -45,6 +62,8 @@ class Commits(NamedTuple):
     """How long it took to bring the trace up to date at the end."""
     warnings: int = 0
     """How often a server logged that its state may have diverged."""
+    elections: int = 0
+    """Leaders that were elected while it was measured."""
 
     @property
     def median_ms(self) -> float:
@@ -99,17 +118,20 @@ def ours(callers: int, seconds: float) -> Commits:
                 raise TimeoutError("the trace did not catch up with the cluster")
             time.sleep(0.005)
         behind_s = time.monotonic() - begun
-        history = cluster.history
+        trace, history = cluster.trace, cluster.history
+    assert not trace.notes("trace is full"), "the whole trace is what is measured"
+    elections = sum(event.at_ms > begun_ms for event in trace.notes("leader"))
     done = [op for op in history.ok() if begun_ms <= (op.returned_ms or 0.0) <= ended_ms]
     latencies = [op.latency_ms for op in done if op.latency_ms is not None]
-    return Commits(latencies, len(done) / (ended_ms - begun_ms) * 1000, behind_s)
+    per_s = len(done) / (ended_ms - begun_ms) * 1000
+    return Commits(latencies, per_s, behind_s, elections=elections)
 
 
-def pysyncobj(callers: int, seconds: float, *, tuned: bool, journal: bool = False) -> Commits:
+def pysyncobj(peer: Peer, callers: int, seconds: float) -> Commits:
     """Callers in the process of the leader, which spares them a hop that our clients take."""
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) if journal else None
-        cluster = stack.enter_context(SyncObjCluster(tuned=tuned, journals=folder))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) if peer.journal else None
+        cluster = stack.enter_context(SyncObjCluster(tuned=peer.tuned, journals=folder))
         leader = cluster.wait_until_ready()
         cluster.tell(leader, do="write", callers=callers, seconds=WARM_UP_MS / 1000)
         answer = cluster.tell(leader, do="write", callers=callers, seconds=seconds)
@@ -126,7 +148,7 @@ def measure(plan: Plan) -> Section:
     from clusterlab.live import connect
 
     seconds, rounds = (3.0, 1) if plan.quick else (5.0, 3)
-    peers = _peers() if is_installed("pysyncobj") else {}
+    peers = PEERS if is_installed("pysyncobj") else ()
     if not peers:
         section.skipped.append("pysyncobj, which is not installed: run `make setup`.")
     calls: list[float] = []
@@ -141,33 +163,28 @@ def measure(plan: Plan) -> Section:
         for callers in (1, MANY):
             plan.say(f"{where}: {callers} client(s), {seconds:.0f} s")
             mine[callers].append(ours(callers, seconds))
-            for name, options in peers.items():
-                plan.say(f"{where}: {name}, {callers} caller(s), {seconds:.0f} s")
-                found = pysyncobj(callers, seconds, **options)
-                theirs.setdefault((name, callers), []).append(found)
+            for peer in (peer for peer in peers if callers in peer.callers):
+                plan.say(f"{where}: {peer.name}, {callers} caller(s), {seconds:.0f} s")
+                found = pysyncobj(peer, callers, seconds)
+                theirs.setdefault((peer.name, callers), []).append(found)
     _compare_with_calls(section, mine[1], calls)
     for callers in (1, MANY):
-        _compare_with_peers(section, callers, mine[callers], theirs, list(peers))
+        _compare_with_peers(section, callers, mine[callers], theirs)
     behind = max(run.behind_s for runs in mine.values() for run in runs)
     section.notes += [
         f"{rounds} round(s) of new clusters, {seconds:.0f} s of writing, a closed loop a client.",
         *NOTES,
         f"Our trace held every message and was up to date {behind:.2f} s after the end.",
     ]
+    elections = sum(run.elections for runs in mine.values() for run in runs)
+    if elections:
+        section.notes.append(f"Leaders elected anew while it was measured: {elections}.")
     diverged = sum(run.warnings for (name, _), runs in theirs.items() for run in runs)
     if diverged:
         section.notes.append(
             f"pysyncobj, when tuned, logged {diverged} times that its state may have diverged."
         )
     return section
-
-
-def _peers() -> dict[str, dict[str, bool]]:
-    return {
-        "pysyncobj as it comes": {"tuned": False},
-        "pysyncobj tuned": {"tuned": True},
-        "pysyncobj tuned, journal": {"tuned": True, "journal": True},
-    }
 
 
 def _compare_with_calls(section: Section, mine: list[Commits], calls: list[float]) -> None:
@@ -184,7 +201,6 @@ def _compare_with_peers(
     callers: int,
     mine: list[Commits],
     theirs: dict[tuple[str, int], list[Commits]],
-    names: list[str],
 ) -> None:
     who = "1 client" if callers == 1 else f"{callers} clients"
     least = Target("ours", WRITES_PER_S_MIN, at_least=True)
@@ -193,17 +209,14 @@ def _compare_with_peers(
         ("median", "ms", lambda run: run.median_ms),
         ("p99", "ms", lambda run: run.p99_ms),
     )
-    for what, unit, value in columns:
-        for name in names or [""]:
-            peer = theirs.get((name, callers), [])
-            is_aim = what == "writes" and callers == MANY and name == (names or [""])[0]
-            section.lines.append(
-                Comparison(
-                    f"{who}: {what}",
-                    unit,
-                    Measured.of(map(value, mine)),
-                    name,
-                    Measured.of(map(value, peer)) if peer else None,
-                    least if is_aim else None,
-                )
-            )
+    for column, unit, value in columns:
+        target = least if column == "writes" and callers == MANY else None
+        what, of_ours = f"{who}: {column}", Measured.of(map(value, mine))
+        found: list[tuple[str, Measured | None]] = [
+            (peer.name, Measured.of(map(value, theirs[peer.name, callers])))
+            for peer in PEERS
+            if column in peer.columns and (peer.name, callers) in theirs
+        ]
+        for name, of_peer in found or [("", None)]:
+            section.lines.append(Comparison(what, unit, of_ours, name, of_peer, target))
+            target = None  # told once
