@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from clusterlab.experiments.base import Outcome
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
+UNKNOWN = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
-    Returns the exit code: 0 all well, 1 something did not hold, 2 wrong usage, 130 interrupted.
+    Returns the exit code: 0 all well, 1 something did not hold, 2 wrong usage or a verdict that is
+    not known, 130 interrupted.
     """
     options = _parser().parse_args(arguments)
     # A terminal that closes and a `kill` end a run as Ctrl-C does: what was started is stopped.
@@ -90,6 +92,25 @@ def _parser() -> argparse.ArgumentParser:
         "experiments", help="list the experiments and their questions"
     )
     experiments.set_defaults(command=_experiments)
+
+    judge = commands.add_parser(
+        "judge", help="say whether a recorded history is linearizable: exit 0 yes, 1 no, 2 unknown"
+    )
+    judge.add_argument("file", type=Path, help="a history as EDN, JSON or Jepsen's log, or a trace")
+    judge.add_argument(
+        "--model",
+        required=True,
+        help="the object: register, cas-register, kv, mutex, set or counter",
+    )
+    judge.add_argument(
+        "--nil-unknown",
+        action="store_true",
+        help="a read of nil says nothing (default: it saw what was never written)",
+    )
+    judge.add_argument(
+        "--states", type=int, metavar="N", help="give up after remembering N states (a million)"
+    )
+    judge.set_defaults(command=_judge)
 
     doctor = commands.add_parser("doctor", help="say what of this machine is in order, with mends")
     doctor.set_defaults(command=_doctor)
@@ -206,6 +227,21 @@ def _lab(options: argparse.Namespace) -> int:
     )
     # Ctrl-C and signals belong to JupyterLab from here on.
     os.execve(command[0], command, desk.jupyter_environment())
+
+
+# --- judge -------------------------------------------------------------------------------------
+
+
+def _judge(options: argparse.Namespace) -> int:
+    from clusterlab.check import jepsen  # noqa: PLC0415 - `clusterlab --help` stays quick
+
+    limit = {} if options.states is None else {"states_max": options.states}
+    verdict = jepsen.judge_file(
+        options.file, options.model, nil_is_unknown=options.nil_unknown, **limit
+    )
+    colour = {True: "green", False: "bold red", None: "yellow"}[verdict.valid]
+    Console(highlight=False).print(f"[{colour}]{escape(verdict.explain())}[/]")
+    return {True: 0, False: FAILED, None: UNKNOWN}[verdict.valid]
 
 
 # --- doctor ------------------------------------------------------------------------------------
