@@ -97,6 +97,10 @@ class HeartbeatDue(Timer):
     """Time for a leader to be heard."""
 
 
+class AppendDue(Timer):
+    """Requests were gathered; only with `gather_ms`."""
+
+
 class Raft(Node):
     """A server.
 
@@ -112,6 +116,10 @@ class Raft(Node):
         The replicated application: an object with `initial()` and a pure `apply(state, operation)`.
     entries_max:
         The most entries that one AppendEntries carries.
+    gather_ms:
+        How long a request waits for others to share its round; 0 for those that arrive together.
+        None starts a round with the first of them: fewer steps to follow, and half the throughput
+        with many clients.
 
     >>> [server.id for server in Raft.group(3)]
     ['n1', 'n2', 'n3']
@@ -122,6 +130,7 @@ class Raft(Node):
     heartbeat_ms: int = 50
     spec: Spec = KeyValue()
     entries_max: int = 256
+    gather_ms: int | None = None
 
     # Fig. 2: "Persistent state on all servers: (Updated on stable storage before responding to
     # RPCs)"
@@ -322,8 +331,16 @@ class Raft(Node):
                 return
             self.waiting[src] = m.serial
             self.received += (Command(src, m.serial, m.operation),)
-            if self.is_majority_free():
-                self.append_received()
+            if self.gather_ms is None:
+                if self.is_majority_free():
+                    self.append_received()
+            elif len(self.received) == 1:
+                self.set_timer(AppendDue(), self.gather_ms)
+
+    def on_append_due(self, t: AppendDue) -> None:
+        """What arrived together goes into one round (dissertation §10.2.2, batching)."""
+        if self.role == LEADER and self.is_majority_free():
+            self.append_received()
 
     def refusal(self, operation: Message) -> str | None:
         """Why the application cannot do that; once in the log it would stop every server."""
@@ -395,7 +412,10 @@ class Raft(Node):
         else:
             self.back_up(src, m.match_index)
         if self.is_majority_free():
-            self.append_received()
+            if self.gather_ms is None:
+                self.append_received()
+            elif self.received:
+                self.set_timer(AppendDue(), self.gather_ms)
         self.replicate(src)
 
     def record_match(self, peer: NodeId, index: int) -> None:
