@@ -82,7 +82,7 @@ def live_raft() -> Iterator[LiveCluster]:
     from clusterlab.live import LiveCluster
 
     network = Network(delay_ms=(0.0, 0.0))
-    with LiveCluster(Raft.group(NODES), network=network, progress=lambda _: None) as cluster:
+    with LiveCluster(Raft.group(NODES, gather_ms=0), network=network, progress=lambda _: None) as cluster:
         cluster.run_until_leader()
         yield cluster
 
