@@ -107,7 +107,7 @@ class Search:
                     return found
                 # A wrong step is one move longer than a state at this depth: look at those first.
                 broken = broken or found
-                stop = self._limit_within(len(frontier) - at - CHUNK + len(later))
+                stop = self._limit_within(max(0, len(frontier) - at - CHUNK) + len(later))
                 if stop is not None and broken is None:
                     return stop
             if broken is not None:
@@ -128,17 +128,21 @@ class Search:
         addition and a look into a dictionary.
         """
         seen, checked, quick = self.seen, self._checked, self.judge.quick
-        weights, rows_of = self.tables.weights, self.tables.rows
+        heavy, light = self.tables.split_weights()
+        rows_of, prune = self.tables.rows_by_budget, self.judge.prune
         wrong = self.tables.broken
         broken: tuple[int, Move, tuple[str, str]] | None = None
         found = later.append
         transitions = 0
         for state in chunk:
             rest = state
-            fields = []
-            for weight in weights:
+            fields: list[int] = []
+            put = fields.append
+            for weight in heavy:
                 field, rest = divmod(rest, weight)
-                fields.append(field)
+                put(field)
+            put(rest)
+            fields += light
             key = tuple(map(getitem, quick, fields))
             if key not in checked:
                 self.transitions += transitions
@@ -146,10 +150,10 @@ class Search:
                 report = self._judge(state, fields, key)
                 if report is not None:
                     return report
-            if self.judge.prune is not None and self.judge.prune.ask(fields) is True:
+            if prune is not None and prune.ask(fields) is True:
                 self.pruned += 1
                 continue
-            for table, cell in zip(rows_of(fields[-1]), fields, strict=False):
+            for table, cell in zip(rows_of[fields[-1]], fields):  # noqa: B905 - faster
                 none, one, more, count = table[cell]
                 transitions += count
                 for delta in none:
@@ -251,6 +255,8 @@ class Search:
         if self.progress is not None and now - self._told >= PROGRESS_S:
             self._told = now
             self.progress(Progress(len(self.seen), self.transitions, self.depth, waiting, seconds))
+        if not waiting:
+            return None  # it is the end
         if self.limits.seconds is not None and seconds > self.limits.seconds:
             limit = f"seconds_max={self.limits.seconds:g} was reached"
         elif len(self.seen) > self.limits.states:

@@ -124,7 +124,11 @@ class Tables:
         self._batches: dict[tuple[int, int, tuple[int, ...]], LazyTable] = {}
         self._note_tables: dict[Hashable, LazyTable] = {}
         self._tick_tables = [LazyTable(self._ticker(j)) for j in range(self.nodes)]
-        self._rows: dict[int, list[RowTable]] = {}
+        self.rows_by_budget = [
+            [RowTable(self._row_maker(i, budget)) for i in range(self.nodes)]
+            for budget in range(budgets.size)
+        ]
+        """budget -> for each node: cell -> what may happen there."""
 
     # --- states and their fields ---
 
@@ -139,6 +143,15 @@ class Tables:
             field, state = divmod(state, weight)
             fields.append(field)
         return fields
+
+    def split_weights(self) -> tuple[list[int], list[int]]:
+        """The weights by which to divide a state one after another, and zeros for the last fields.
+
+        The remainder is the field between them: the last one with a weight of 1 that can be more
+        than zero.
+        """
+        ones = [at for at, weight in enumerate(self.weights) if weight == 1]
+        return self.weights[: ones[0]], [0] * (len(ones) - 1)
 
     def cell(self, i: int, cell: Cell) -> int:
         """The integer of a cell of node `i`."""
@@ -173,14 +186,6 @@ class Tables:
         return tuple(letters[letter] for cell in cells for letter in of(cell.inbox))
 
     # --- what may happen ---
-
-    def rows(self, budget: int) -> list[RowTable]:
-        """The tables of all nodes under a budget."""
-        known = self._rows.get(budget)
-        if known is None:
-            known = [RowTable(self._row_maker(i, budget)) for i in range(self.nodes)]
-            self._rows[budget] = known
-        return known
 
     def _row_maker(self, i: int, budget: int) -> Callable[[int], Row]:
         def make(cid: int) -> Row:
