@@ -13,7 +13,7 @@ import pytest
 from clusterlab.check.explore import explore
 from clusterlab.check.tables import _weights
 from clusterlab.core.node import Node
-from clusterlab.protocols.paxos import Propose, roles
+from clusterlab.protocols.paxos import Acceptor, Propose, roles
 from clusterlab.protocols.raft import Raft
 from tests.check.naive import Naive
 from tests.check.toys import Bump, duel, relays
@@ -53,6 +53,16 @@ def test_the_count_is_that_of_a_naive_search(
     assert report.states == naive.states == states
     if "crashes" not in world:  # deaths that come to the same are one move here, and many there
         assert report.transitions == naive.transitions
+
+
+@pytest.mark.slow
+def test_two_proposers_and_three_acceptors_whom_nobody_hears() -> None:
+    # The naive search counts the same states and transitions, in half a minute.
+    nodes = [
+        Acceptor(node.id, learners=()) if isinstance(node, Acceptor) else node for node in duel()
+    ]
+    report = explore(nodes, network="multiset", invoke=[X, Y], timers=0)
+    assert (report.states, report.transitions, report.depth) == (80_648, 346_833, 22)
 
 
 @pytest.mark.slow
