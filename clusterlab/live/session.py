@@ -46,6 +46,9 @@ _QUIET = {
     "RAY_DEDUP_LOGS": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DISABLE_MEMORY_MONITOR": "1",
+    # Ray's workers give way to everyone else (nice 15): beside a busy browser or kernel a leader
+    # would be late with its heartbeats, and the cluster would elect for no reason that one can see.
+    "RAY_worker_niceness": "0",
 }
 
 
