@@ -36,6 +36,22 @@ NOTES = (
 )
 
 
+class Case(NamedTuple):
+    """One way to run ours."""
+
+    what: str
+    callers: int
+    gather_ms: int | None = None
+    """See Raft: 0 lets what arrives together share a round."""
+
+
+CASES = (
+    Case("1 client", 1),
+    Case(f"{MANY} clients", MANY),
+    Case(f"{MANY} clients, gather_ms=0", MANY, 0),
+)
+
+
 class Peer(NamedTuple):
     """One way to run pysyncobj, and what of it is worth a line."""
 
@@ -77,12 +93,13 @@ class Commits(NamedTuple):
 
 
 @contextlib.contextmanager
-def live_raft() -> Iterator[LiveCluster]:
+def live_raft(gather_ms: int | None = None) -> Iterator[LiveCluster]:
     """Five nodes on a network without delays of its own, in real time, with the whole trace."""
     from clusterlab.live import LiveCluster
 
     network = Network(delay_ms=(0.0, 0.0))
-    with LiveCluster(Raft.group(NODES, gather_ms=0), network=network, progress=lambda _: None) as cluster:
+    nodes = Raft.group(NODES, gather_ms=gather_ms)
+    with LiveCluster(nodes, network=network, progress=lambda _: None) as cluster:
         cluster.run_until_leader()
         yield cluster
 
@@ -104,10 +121,10 @@ def add_writers(
         )
 
 
-def ours(callers: int, seconds: float) -> Commits:
+def ours(case: Case, seconds: float) -> Commits:
     """What clients saw, by the history in the trace."""
-    with live_raft() as cluster:
-        add_writers(cluster, callers)
+    with live_raft(case.gather_ms) as cluster:
+        add_writers(cluster, case.callers)
         cluster.run(WARM_UP_MS)
         begun_ms = cluster.now_ms
         cluster.run(seconds * 1000)
@@ -152,7 +169,7 @@ def measure(plan: Plan) -> Section:
     if not peers:
         section.skipped.append("pysyncobj, which is not installed: run `make setup`.")
     calls: list[float] = []
-    mine: dict[int, list[Commits]] = {1: [], MANY: []}
+    mine: dict[Case, list[Commits]] = {case: [] for case in CASES}
     theirs: dict[tuple[str, int], list[Commits]] = {}
     plan.say("live: starting Ray")
     connect()
@@ -161,15 +178,16 @@ def measure(plan: Plan) -> Section:
         plan.say(f"{where}: calls from actor to actor")
         calls.append(statistics.median(round_trips_ms(2000)))
         for callers in (1, MANY):
-            plan.say(f"{where}: {callers} client(s), {seconds:.0f} s")
-            mine[callers].append(ours(callers, seconds))
+            for case in (case for case in CASES if case.callers == callers):
+                plan.say(f"{where}: {case.what}, {seconds:.0f} s")
+                mine[case].append(ours(case, seconds))
             for peer in (peer for peer in peers if callers in peer.callers):
                 plan.say(f"{where}: {peer.name}, {callers} caller(s), {seconds:.0f} s")
                 found = pysyncobj(peer, callers, seconds)
                 theirs.setdefault((peer.name, callers), []).append(found)
-    _compare_with_calls(section, mine[1], calls)
-    for callers in (1, MANY):
-        _compare_with_peers(section, callers, mine[callers], theirs)
+    _compare_with_calls(section, mine[CASES[0]], calls)
+    for case, runs in mine.items():
+        _compare_with_peers(section, case, runs, theirs)
     behind = max(run.behind_s for runs in mine.values() for run in runs)
     section.notes += [
         f"{rounds} round(s) of new clusters, {seconds:.0f} s of writing, a closed loop a client.",
@@ -192,17 +210,17 @@ def _compare_with_calls(section: Section, mine: list[Commits], calls: list[float
     name = f"Ray {version('ray')} round trip"
     one = Measured.of(run.median_ms for run in mine)
     section.lines.append(
-        Comparison("1 client: commit, median", "ms", one, name, Measured.of(calls), target)
+        Comparison("1 client: one commit", "ms", one, name, Measured.of(calls), target)
     )
 
 
 def _compare_with_peers(
     section: Section,
-    callers: int,
+    case: Case,
     mine: list[Commits],
     theirs: dict[tuple[str, int], list[Commits]],
 ) -> None:
-    who = "1 client" if callers == 1 else f"{callers} clients"
+    callers = case.callers
     least = Target("ours", WRITES_PER_S_MIN, at_least=True)
     columns: tuple[tuple[str, str, Callable[[Commits], float]], ...] = (
         ("writes", "1/s", lambda run: run.per_s),
@@ -211,7 +229,7 @@ def _compare_with_peers(
     )
     for column, unit, value in columns:
         target = least if column == "writes" and callers == MANY else None
-        what, of_ours = f"{who}: {column}", Measured.of(map(value, mine))
+        what, of_ours = f"{case.what}: {column}", Measured.of(map(value, mine))
         found: list[tuple[str, Measured | None]] = [
             (peer.name, Measured.of(map(value, theirs[peer.name, callers])))
             for peer in PEERS
