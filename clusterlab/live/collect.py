@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from clusterlab.core.garbage import no_garbage_collection
 from clusterlab.core.node import NodeId
 from clusterlab.core.trace import Trace
 from clusterlab.live import records as r
@@ -96,7 +97,7 @@ class Collector:
 
     def collect(self, seconds: float) -> None:
         """Read and merge for about so long."""
-        with self._lock:
+        with self._lock, no_garbage_collection():
             full = False
             for name, source in self._sources.items():
                 if self._merger.waiting(name) < PENDING_MAX:

@@ -9,14 +9,14 @@ or take it by hand: `deliver`, `drop` and `fire` make one chosen thing happen no
 
 from __future__ import annotations
 
-import gc
 import heapq
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from clusterlab.core.cluster import ClientFactory
 from clusterlab.core.errors import LimitReached, ScenarioError
 from clusterlab.core.faults import Fault, Kill, Pause, Restart, Resume, Skew, check_name
+from clusterlab.core.garbage import no_garbage_collection
 from clusterlab.core.history import Invoke, Returned
 from clusterlab.core.network import Network
 from clusterlab.core.node import WORLD, Message, Node, NodeId, restart
@@ -78,7 +78,7 @@ class Simulation(Hand):
 
     def advance_to(self, end_ms: float) -> None:
         """Let everything happen that is due up to `end_ms`, and set the time to it."""
-        with self._lock, _no_garbage_collection():
+        with self._lock, no_garbage_collection():
             self._check_running()
             heap, next_ = self._heap, self._next
             while heap and heap[0][0] <= end_ms:
@@ -103,7 +103,7 @@ class Simulation(Hand):
                 return held or self._now >= end
 
         if not self._paced(over):
-            with self._lock, _no_garbage_collection():
+            with self._lock, no_garbage_collection():
                 self._check_running()
                 while not over() and self._heap and self._heap[0][0] <= end:
                     self._next()
@@ -219,21 +219,6 @@ class Simulation(Hand):
                 due_ms = self._now + (due - self._now) * factor
                 number = self._push(due_ms, TIMER, host, timer, cause, None)
                 host.timers[timer] = (number, cause)
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """The collector looks for cycles in all that is young; a trace has none, but is millions long.
-
-    It cost a third of the time of a traced run.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _can_strike(fault: Fault, host: Host) -> bool:
