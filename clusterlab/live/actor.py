@@ -1,8 +1,8 @@
 """The Ray actor around a Host: one actor is one process.
 
-Ray carries bytes and nothing more. It orders nothing (each message has a name of its own),
-retries nothing (a call that is run twice would be a message that nobody sent), restarts nothing.
-`deliver` only puts into a queue, so that a busy node never blocks its senders.
+Ray makes the process, finds it, ends it, and carries what the driver asks. It retries nothing (a
+call that is run twice would be an operation that nobody asked for) and restarts nothing.
+Mail between nodes takes a shorter way, see `mail.py`.
 """
 
 from __future__ import annotations
@@ -18,38 +18,12 @@ import ray
 from clusterlab.core.node import NodeId
 from clusterlab.live.clocks import Origin, boot_id
 from clusterlab.live.host import Host
-from clusterlab.live.hosted import HostName, Post, Setting
+from clusterlab.live.hosted import HostName, Setting
+from clusterlab.live.mail import Mail
 from clusterlab.live.wire import Wire
 
 INVOCATIONS = 32
 """How many callers one process lets wait at a time."""
-
-
-class RayPost(Post):
-    """Batches leave as one-way actor calls."""
-
-    def __init__(self) -> None:
-        self._peers: dict[HostName, tuple[Any, int]] = {}
-
-    def meet(self, peers: Mapping[HostName, tuple[Any, int]]) -> None:
-        """Learn handle (None: dead) and life of other processes."""
-        self._peers.update(peers)
-
-    def send(self, host: HostName, batch: bytes) -> None:
-        """One call, whose end nobody waits for."""
-        handle = self._peers[host][0]
-        if handle is not None:
-            handle.deliver.remote(batch)
-
-    def life(self, host: HostName) -> int:
-        """The life that batches go to now."""
-        return self._peers[host][1]
-
-    def flush(self, limit_s: float) -> None:
-        """Calls of one sender run in order: when these have returned, the batches have arrived."""
-        refs = [handle.arrived.remote() for handle, _ in self._peers.values() if handle is not None]
-        if refs:
-            ray.wait(refs, num_returns=len(refs), timeout=limit_s)
 
 
 class NodeProcess:
@@ -58,7 +32,7 @@ class NodeProcess:
     def __init__(self, search_path: list[str], setting: Setting, shipped: bytes) -> None:
         sys.path.extend(path for path in search_path if path not in sys.path)
         self._wire = Wire(pickle.loads(shipped))  # noqa: S301 - the driver of this cluster wrote it
-        self._post = RayPost()
+        self._post = Mail(setting.socket)
         self._host = Host(setting, self._wire, self._post)
 
     def who(self) -> tuple[int, str, str]:
@@ -69,23 +43,15 @@ class NodeProcess:
         self,
         origin: Origin,
         where: Mapping[NodeId, HostName],
-        peers: Mapping[HostName, tuple[Any, int]],
+        peers: Mapping[HostName, tuple[str | None, int]],
         born: bytes,
     ) -> None:
         """Start the nodes."""
         self._post.meet(peers)
         self._host.begin(origin, where, pickle.loads(born))  # noqa: S301 - as above
 
-    @ray.method(num_returns=0)
-    def deliver(self, batch: bytes) -> None:
-        """Mail from another process."""
-        self._host.deliver(batch)
-
-    def arrived(self) -> None:
-        """Nothing; runs after the mail that the same sender sent before."""
-
     @ray.method(concurrency_group="control")
-    def meet(self, peers: Mapping[HostName, tuple[Any, int]]) -> None:
+    def meet(self, peers: Mapping[HostName, tuple[str | None, int]]) -> None:
         """Learn of processes that came or went.
 
         Between two turns: a message goes to the life that the journal says it is sent to.

@@ -83,6 +83,7 @@ class LiveEngine(Cluster):
         session.join(self, address, self._say)
         try:
             self._directory = self._make_directory(directory)
+            self._sockets = Path(tempfile.mkdtemp(prefix="mail-", dir=session.directory))
             self._processes = Processes(self._wire, self._directory)
             self._start_servers(nodes)
         except BaseException:
@@ -107,10 +108,12 @@ class LiveEngine(Cluster):
         return Path(tempfile.mkdtemp(prefix="run-", dir=session.directory))
 
     def _setting(self, name: HostName, *, alone: bool) -> Setting:
+        life = next(self._lives)
         return Setting(
             name,
-            next(self._lives),
+            life,
             str(self._directory),
+            str(self._sockets / str(life)),
             self.network,
             tuple(self._faults),
             self.seed,
@@ -150,6 +153,8 @@ class LiveEngine(Cluster):
             self._take_deaths()
         if not self._keep_directory and hasattr(self, "_directory"):
             shutil.rmtree(self._directory, ignore_errors=True)
+        if hasattr(self, "_sockets"):
+            shutil.rmtree(self._sockets, ignore_errors=True)
         session.leave(self)
 
     def __del__(self) -> None:

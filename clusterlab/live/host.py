@@ -14,6 +14,7 @@ asked once for many messages. A server has a process of its own; clients share o
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import heapq
 import os
@@ -90,35 +91,35 @@ class Host:
         """Start the nodes; mail that came earlier has waited."""
         self._clock = ClusterClock(origin)
         self._outbox.where.update(where)
-        self._inbox.put(("control", self._control_bear, (born,), Reply()))
+        self._put(("control", self._control_bear, (born,), Reply()))
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 50)  # a burst of messages is no reason to look for cycles
         self._thread.start()
 
-    def deliver(self, batch: bytes) -> None:
-        """Mail from another process."""
-        self._inbox.put(("batch", batch))
-
     def invoke(self, node: NodeId, operation: Message, limit_s: float) -> Returned | None:
         """Hand an operation to a node and wait for what it returns; None at the limit."""
         waiting = Waiting(operation)
-        self._inbox.put(("invoke", node, waiting))
+        self._put(("invoke", node, waiting))
         waiting.done.wait(limit_s)
         return waiting.answer
 
     def submit(self, node: NodeId, operation: Message) -> None:
         """Hand an operation to a node without waiting."""
-        self._inbox.put(("invoke", node, Waiting(operation)))
+        self._put(("invoke", node, Waiting(operation)))
 
     def control(self, what: str, *args: Any) -> Any:
         """Have the thread do something between two turns, and wait for it."""
         reply = Reply()
-        self._inbox.put(("control", getattr(self, "_control_" + what), args, reply))
+        self._put(("control", getattr(self, "_control_" + what), args, reply))
         reply.done.wait()
         if reply.error is not None:
             raise reply.error
         return reply.value
+
+    def _put(self, item: tuple[Any, ...]) -> None:
+        self._inbox.put(item)
+        self._post.wake()
 
     # --- the loop ---
 
@@ -166,20 +167,16 @@ class Host:
         return max(0.0, self._clock.seconds(heap[0][0] - self._clock.now_ms()))
 
     def _take(self, patience: float | None) -> None:
+        for batch in self._post.receive(patience):
+            self._unpack(batch)
         inbox = self._inbox
-        try:
-            item = inbox.get(timeout=patience) if patience != 0.0 else inbox.get_nowait()
+        with contextlib.suppress(Empty):
             while True:
-                kind = item[0]
-                if kind == "batch":
-                    self._unpack(item[1])
-                elif kind == "invoke":
-                    self._invoked(item[1], item[2])
+                kind, *item = inbox.get_nowait()
+                if kind == "invoke":
+                    self._invoked(*item)
                 else:
-                    self._obey(*item[1:])
-                item = inbox.get_nowait()
-        except Empty:
-            pass
+                    self._obey(*item)
 
     def _unpack(self, batch: bytes) -> None:
         sent_ms, envelopes, body = self._wire.loads(batch)
@@ -364,7 +361,7 @@ class Host:
     def _control_bear(self, born: Sequence[Born]) -> None:
         self._bear(born)
 
-    def _control_meet(self, peers: Mapping[HostName, tuple[Any, int]]) -> None:
+    def _control_meet(self, peers: Mapping[HostName, tuple[str | None, int]]) -> None:
         self._post.meet(peers)
 
     def _control_where(self, where: Mapping[NodeId, HostName]) -> None:
@@ -412,6 +409,7 @@ class Host:
         self._perform()
         self._journal.close()
         self._disk.close()
+        self._post.close()
 
 
 def disk_path(folder: Path, host: HostName) -> Path:

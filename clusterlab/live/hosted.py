@@ -24,6 +24,8 @@ class Setting:
     name: HostName
     life: int
     directory: str
+    socket: str
+    """The path at which it listens for mail."""
     network: Network
     faults: tuple[Fault, ...]
     """Those that made the switch what it is."""
@@ -43,14 +45,22 @@ class Born(NamedTuple):
 
 
 class Post:
-    """How batches leave the process; the Ray actor supplies the real one."""
+    """How batches leave and reach the process; `mail.py` has the real one."""
 
-    def send(self, host: HostName, batch: bytes) -> None:
-        """Hand a batch to the process `host`, if it lives."""
+    def wake(self) -> None:
+        """Let `receive` return; called from other threads."""
         raise NotImplementedError
 
-    def meet(self, peers: Mapping[HostName, tuple[Any, int]]) -> None:
-        """Learn handle (None: dead) and life of other processes."""
+    def receive(self, patience: float | None) -> list[bytes]:
+        """Batches, as soon as there are any, after `patience` seconds at most (None: for ever)."""
+        raise NotImplementedError
+
+    def send(self, host: HostName, batch: bytes) -> None:
+        """Hand a batch to the process `host`, if it lives; never waits."""
+        raise NotImplementedError
+
+    def meet(self, peers: Mapping[HostName, tuple[str | None, int]]) -> None:
+        """Learn path (None: dead) and life of other processes."""
         raise NotImplementedError
 
     def life(self, host: HostName) -> int:
@@ -58,7 +68,11 @@ class Post:
         raise NotImplementedError
 
     def flush(self, limit_s: float) -> None:
-        """Wait until what was sent has arrived; called before a death within a step."""
+        """Wait until what was sent will arrive; called before a death within a step."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Nothing is sent or received any more."""
         raise NotImplementedError
 
 

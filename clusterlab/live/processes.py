@@ -40,11 +40,17 @@ class Process:
     nodes: tuple[NodeId, ...]
     journal: Path
     disk: Path
+    socket: str
     pid: int = 0
     alive: bool = True
     paused: bool = False
     begun: bool = False
     """Whether its nodes run: before, nobody carries out control calls."""
+
+    @property
+    def peer(self) -> tuple[str | None, int]:
+        """What the others must know of it: where it listens (None: it is dead), and its life."""
+        return self.socket if self.alive else None, self.life
 
 
 class Processes:
@@ -99,6 +105,7 @@ class Processes:
             nodes,
             journal_path(self._directory, setting.name, setting.life),
             disk_path(self._directory, setting.name),
+            setting.socket,
         )
         self._by_name[setting.name] = process
         return process
@@ -112,7 +119,7 @@ class Processes:
 
     def begin(self, born: Mapping[HostName, list[Born]]) -> None:
         """Let processes that are up run their nodes."""
-        peers = {p.name: (p.handle if p.alive else None, p.life) for p in self.all()}
+        peers = {p.name: p.peer for p in self.all()}
         self._get(
             [
                 self._by_name[name].handle.begin.remote(
@@ -146,7 +153,7 @@ class Processes:
 
     def introduce(self, process: Process) -> None:
         """Tell everybody that a process came (or went)."""
-        peer = {process.name: (process.handle if process.alive else None, process.life)}
+        peer = {process.name: process.peer}
         self._wait([p.handle.meet.remote(peer) for p in self._answering()])
 
     def settle(self, where: Mapping[NodeId, HostName]) -> None:

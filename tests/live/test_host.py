@@ -84,24 +84,44 @@ class Keeper(Node):
         return {"role": "keeper", "epoch": self.total}
 
 
-class Bus(Post):
+class Bus:
     """Carries batches between hosts of this process when it is told to."""
 
     def __init__(self) -> None:
         self.hosts: dict[HostName, Host] = {}
+        self.arrived: dict[HostName, list[bytes]] = {}
         self.batches: list[tuple[HostName, bytes]] = []
         self.flushed = 0
         self.before_send: Callable[[], None] = lambda: None
 
+
+class Stop(Post):
+    """Where one host meets the bus."""
+
+    def __init__(self, bus: Bus, name: HostName) -> None:
+        self.bus = bus
+        self.name = name
+        bus.arrived[name] = []
+
+    def wake(self) -> None:
+        """A host that is turned by hand does not sleep."""
+
+    def receive(self, patience: float | None) -> list[bytes]:
+        batches, self.bus.arrived[self.name] = self.bus.arrived[self.name], []
+        return batches
+
     def send(self, host: HostName, batch: bytes) -> None:
-        self.before_send()
-        self.batches.append((host, batch))
+        self.bus.before_send()
+        self.bus.batches.append((host, batch))
 
     def life(self, host: HostName) -> int:
-        return self.hosts[host].setting.life
+        return self.bus.hosts[host].setting.life
 
     def flush(self, limit_s: float) -> None:
-        self.flushed += 1
+        self.bus.flushed += 1
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 class World:
@@ -119,9 +139,10 @@ class World:
     def host(self, name: HostName, *nodes: Node, life: int = 0, record: bool = True) -> Host:
         life = life or len(self.bus.hosts) + 1
         setting = Setting(
-            name, life, str(self.folder), self.network, (), 0, name == nodes[0].id, record
+            name, life, str(self.folder), "", self.network, (), 0, name == nodes[0].id, record
         )
-        host = Host(setting, Wire(self.wire.classes), self.bus, lambda: self.dead.append(name))
+        stop = Stop(self.bus, name)
+        host = Host(setting, Wire(self.wire.classes), stop, lambda: self.dead.append(name))
         host._clock = ClusterClock(self.origin)
         self.bus.hosts[name] = host
         where = {node.id: name for node in nodes}
@@ -138,7 +159,7 @@ class World:
             batches, self.bus.batches = self.bus.batches, []
             for name, batch in batches:
                 if name not in self.dead:
-                    self.bus.hosts[name].deliver(batch)
+                    self.bus.arrived[name].append(batch)
             for host in hosts or self.bus.hosts.values():
                 if host.setting.name not in self.dead:
                     host._take(0.0)
