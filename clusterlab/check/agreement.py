@@ -34,7 +34,6 @@ class Record:
 
     def __init__(self, trace: Trace, until: int | None) -> None:
         self.trace = trace
-        self.live = trace.meta.get("engine") == "live"
         self.of: dict[NodeId, list[TraceEvent]] = defaultdict(list)
         self.outputs: dict[int, list[TraceEvent]] = defaultdict(list)
         end = len(trace) if until is None else until

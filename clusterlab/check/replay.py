@@ -9,8 +9,8 @@ Cirstea, Kuppe, Loillier and Merz 2024).
 
 A trace does not say what `choose` drew: all options are tried, and every state that explains the
 record is followed (up to CANDIDATES_MAX of them). A drawn timer is compared with its range only.
-The node's clock follows from the time of the event in a simulation; a live node may have
-read its clock a little later than its step began, so a disagreement after that is told as doubtful.
+The node's clock follows from the time of the event and the skews before it: it stands still for
+the length of a step, in every engine.
 """
 
 from __future__ import annotations
@@ -61,8 +61,6 @@ class Disagreement:
     did: str | None
     """What the node did; None if nothing."""
     sentence: str
-    doubtful: bool = False
-    """The node read its clock in a live run: the difference may come from that."""
 
     def __str__(self) -> str:
         return self.sentence
@@ -155,20 +153,14 @@ def replay(trace: Trace, nodes: Iterable[Node], *, until: int | None = None) -> 
 
 
 class _ReplayEnv(Env):
-    """The clock as the trace has it, and choices from a script; it notes what was asked."""
+    """The clock as the trace has it, and choices from a script; it notes how many options."""
 
-    __slots__ = ("asked", "options", "script")
+    __slots__ = ("options", "script")
 
     def __init__(self, now_ms: int, script: Sequence[int]) -> None:
         super().__init__(now_ms)
         self.script = script
         self.options: list[int] = []
-        self.asked = False
-
-    @property
-    def now_ms(self) -> int:
-        self.asked = True
-        return self._now_ms
 
     def choose(self, options: Sequence[T]) -> T:
         place = len(self.options)
@@ -201,7 +193,6 @@ class _Replayed:
         self.shown: Mapping[str, Any] | None = None
         self.skewed = (0.0, 1.0, 0.0)
         self.steps = 0
-        self.read_clock = False
         self.chose = 0
 
     def run(self) -> Disagreement | None:
@@ -304,7 +295,6 @@ class _Replayed:
                 after, effects = step(node, event, env)
             except NodeError as error:
                 raised = error
-            self.read_clock |= env.asked
             self.chose += bool(env.options)
             yield self._compare(after, effects, recorded, raised)
             # The next script: the last choice that has another option takes it.
@@ -391,11 +381,5 @@ class _Replayed:
             text += " instead" if did else ""
         if self.chose > 1:
             text += f" (the trace does not say what it chose: none of {self.chose} ways agrees)"
-        doubtful = self.read_clock and self.record.live
-        if doubtful:
-            text += (
-                f"; but {self.id} reads its clock, and a live trace does not record what it showed:"
-                " replay a simulation to be sure"
-            )
         recorded = None if event is None else event.words()
-        return Disagreement(event or begin, recorded, did, text + ".", doubtful)
+        return Disagreement(event or begin, recorded, did, text + ".")

@@ -51,8 +51,8 @@ class ClusterClock:
             self._begin_s = time.monotonic() - (time.time() - origin.wall_s)
 
     def now_ms(self) -> float:
-        """Cluster time."""
-        return (time.monotonic() - self._begin_s) * self._factor
+        """Cluster time, to the microsecond: as precisely as a trace tells it."""
+        return round((time.monotonic() - self._begin_s) * self._factor, 3)
 
     def seconds(self, ms: float) -> float:
         """How long `ms` of cluster time take."""
@@ -68,20 +68,25 @@ class Skewed(NamedTuple):
 
 
 class LiveEnv(Env):
-    """The clock and the choices of one live node."""
+    """The clock and the choices of one live node.
 
-    __slots__ = ("_clock", "_random", "skewed")
+    The clock stands still for the length of a step, at the time that the trace has for it: a node
+    that reads it twice reads one value, and so does whoever replays the trace.
+    """
 
-    def __init__(self, clock: ClusterClock, random: Random, skewed: Skewed) -> None:
+    __slots__ = ("_random", "at_ms", "skewed")
+
+    def __init__(self, random: Random, skewed: Skewed) -> None:
         super().__init__()
-        self._clock = clock
         self._random = random
         self.skewed = skewed
+        self.at_ms = 0.0
+        """When the present step began, in cluster time; the host sets it."""
 
     @property
     def now_ms(self) -> int:
-        """What the node's clock shows now."""
-        now, (offset, rate, since) = self._clock.now_ms(), self.skewed
+        """What the node's clock showed when the step began."""
+        now, (offset, rate, since) = self.at_ms, self.skewed
         return int(now + offset + (rate - 1.0) * (now - since))
 
     def choose(self, options: Sequence[T]) -> T:

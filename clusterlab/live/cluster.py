@@ -181,14 +181,16 @@ class LiveCluster(LiveEngine):
         self._processes.tell_all("switch", tuple(self._faults))
 
     def _skew(self, process: Process, fault: Skew) -> None:
-        self._skewed[fault.node] = Skewed(fault.offset_ms, fault.rate, self.now_ms)
+        at_ms = self.now_ms  # one moment for the process, for the next one, and for the trace
+        self._skewed[fault.node] = Skewed(fault.offset_ms, fault.rate, at_ms)
         if process.alive:
-            self._processes.tell(process, "strike", fault)
+            self._processes.tell(process, "strike", fault, at_ms)
         else:
-            self._log(process, fault)
+            self._log(process, fault, at_ms)
 
-    def _log(self, process: Process, fault: Fault) -> None:
-        record = (r.FAULT, self.now_ms, fault.about, fault.kind, fault.data())
+    def _log(self, process: Process, fault: Fault, at_ms: float | None = None) -> None:
+        now = self.now_ms if at_ms is None else at_ms
+        record = (r.FAULT, now, fault.about, fault.kind, fault.data())
         self._collector.add(process.name, record)
 
     def _strike_client(self, process: Process, fault: Fault) -> None:

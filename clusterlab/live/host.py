@@ -263,7 +263,7 @@ class Host:
         if host.crash_after is not None:
             self._perform()  # the steps before it are whole
         outs = self._outbox.begin()
-        at_ms = self._clock.now_ms()
+        host.env.at_ms = at_ms = self._clock.now_ms()
         try:
             effects = run_in_place(host.node, event, host.env)
             dies = host.crash_after is not None
@@ -345,7 +345,7 @@ class Host:
         for one in born:
             node_id = one.node.id
             random = Random(f"{self.setting.seed} {node_id} {self._life}")
-            env = LiveEnv(self._clock, random, one.skewed)
+            env = LiveEnv(random, one.skewed)
             node, held = one.node, dict[str, Any]()
             if one.again:
                 held = self._disk.read(node_id, names_for([node], self._wire.classes))
@@ -376,13 +376,13 @@ class Host:
             return host.node.state()
         return self._disk.read(node, names_for([host.node], self._wire.classes))
 
-    def _control_strike(self, fault: Fault) -> None:
-        """A fault of one node that its own process carries out."""
+    def _control_strike(self, fault: Fault, at_ms: float | None = None) -> None:
+        """A fault of one node that its own process carries out; the driver may say when it was."""
         host = self._nodes[fault.about or ""]
         if isinstance(fault, Kill) and fault.effects is not None:
             host.crash_after = fault.effects  # the trace has it when it happens
             return
-        now = self._clock.now_ms()
+        now = self._clock.now_ms() if at_ms is None else at_ms
         self._outbox.records.append((r.FAULT, now, host.id, fault.kind, fault.data()))
         match fault:
             case Kill():

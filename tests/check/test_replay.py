@@ -283,19 +283,6 @@ def test_the_clock_of_a_simulated_node_is_replayed_also_when_it_is_wrong() -> No
     assert not replay(sim.trace, [Clock("k1")])
 
 
-def test_a_clock_read_in_a_live_run_makes_a_disagreement_doubtful() -> None:
-    sim = Simulation([Clock("k1")], seed=3)
-    sim.run(50)
-    seq = sim.trace.notes("time")[2].seq
-    trace = changed(sim.trace, seq, data=0)
-    (certain,) = replay(trace, [Clock("k1")])
-    assert not certain.doubtful
-    trace.meta["engine"] = "live"
-    (found,) = replay(trace, [Clock("k1")])
-    assert found.doubtful
-    assert "a live trace does not record what it showed" in found.sentence
-
-
 class Fragile(Node):
     """Fails at the third ball, or sends one to nobody."""
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from clusterlab.check.replay import replay
 from clusterlab.core.faults import Heal, Kill, Link, Partition, Pause, Restart, Resume, Skew
 from clusterlab.core.history import Invoke, Invoked, Returned
 from clusterlab.core.network import Network
@@ -406,9 +408,10 @@ def test_clients_share_a_process_and_faults_strike_them_alone(tmp_path: Path) ->
 
 def test_a_skewed_clock_shows_it_and_its_timers_run_at_its_rate(world: World) -> None:
     a, _ = world.pair()
-    a._control_strike(Skew("a", offset_ms=1_000_000, rate=2.0))
-    now = a._clock.now_ms()
-    assert a._nodes["a"].env.now_ms == pytest.approx(now + 1_000_000, abs=200)
+    a._control_strike(Skew("a", offset_ms=1_000_000, rate=2.0), at_ms=50.0)
+    env = a._nodes["a"].env
+    env.at_ms = 60.0
+    assert env.now_ms == 1_000_000 + 70
     from clusterlab.core.node import SetTimer
 
     a._outbox.begin()
@@ -416,6 +419,42 @@ def test_a_skewed_clock_shows_it_and_its_timers_run_at_its_rate(world: World) ->
     a._outbox.collect(a._nodes["a"], [SetTimer(Soon(), 600_000)], at)
     number = a._nodes["a"].timers[Soon()]
     assert [entry[0] for entry in a._heap if entry[1] == number] == [at + 300_000]
+
+
+class Hurrying(ClusterClock):
+    """Goes on by 0.4 ms whenever somebody looks at it."""
+
+    looks = count()
+
+    def now_ms(self) -> float:
+        return round(0.4 * next(self.looks), 3)
+
+
+class Impatient(Node):
+    """Reads its clock twice in each step."""
+
+    def on_start(self) -> None:
+        self.set_timer(Soon(), 1)
+
+    def on_soon(self, t: Soon) -> None:
+        self.note("clock", (self.now_ms, self.now_ms))
+        self.set_timer(Soon(), 1)
+
+
+def test_the_clock_stands_still_within_a_step_so_a_replay_agrees(world: World) -> None:
+    node = Impatient("i")
+    host = world.host("i", node)
+    host._clock = Hurrying(world.origin)
+    world.turn()
+    host._control_strike(Skew("i", offset_ms=500, rate=1.7))
+    world.turn()
+    trace, _ = world.trace()
+    shown = [note.data["data"] for note in trace.notes("clock")]
+    assert len(set(shown)) > 20
+    assert all(first == second for first, second in shown)
+    found = replay(trace, [node])
+    assert not found, str(found)
+    assert found.steps["i"] == len(shown) + 1
 
 
 def test_without_record_the_rare_things_are_still_told(tmp_path: Path) -> None:
