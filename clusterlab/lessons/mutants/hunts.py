@@ -100,7 +100,6 @@ RunSeed: TypeAlias = Callable[[type[Node], int, Schedule | None], Run]
 
 def by_seeds(run: RunSeed, seeds: range, *, checker: CheckerName = "seeds") -> Hunt:
     """A hunt through seeded runs; the first that goes wrong is shrunk to the faults it needs."""
-
     if not seeds:
         raise ScenarioError("a hunt without a seed runs nothing: give a range such as range(20).")
 
