@@ -11,12 +11,12 @@ mistake in testing databases.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from clusterlab.core.node import Message, NodeId
-from clusterlab.core.trace import Trace
+from clusterlab.core.trace import FAULT_KINDS, Trace, TraceEvent
 
 Outcome: TypeAlias = Literal["ok", "fail", "info"]
 
@@ -65,10 +65,11 @@ class Operation:
 
 
 class History:
-    """The operations of a run, in the order of their invocations."""
+    """The operations of a run, in the order of their invocations, and the faults that struck it."""
 
-    def __init__(self, operations: list[Operation]) -> None:
+    def __init__(self, operations: list[Operation], faults: Iterable[TraceEvent] = ()) -> None:
         self.operations = operations
+        self.faults = tuple(faults)
 
     @classmethod
     def of(cls, trace: Trace) -> History:
@@ -93,7 +94,7 @@ class History:
                     begun.invoke_seq,
                     event.seq,
                 )
-        return cls(operations)
+        return cls(operations, (event for event in trace.events if event.kind in FAULT_KINDS))
 
     def __iter__(self) -> Iterator[Operation]:
         return iter(self.operations)

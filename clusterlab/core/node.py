@@ -344,7 +344,13 @@ def run_in_place(node: Node, event: Event, env: Env) -> list[Effect]:
         if copied is not None:
             if new != copied or type(new) is not type(copied):
                 changed[name] = copy_value(new)
-        elif new is not old and (new != old or type(new) is not type(old)):
+        elif new is old:
+            continue
+        elif type(old) is tuple and type(new) is tuple:
+            splice = change(old, new)  # compares once: logs are long
+            if splice.items or splice.keep < len(old):
+                changed[name] = splice
+        elif new != old or type(new) is not type(old):
             changed[name] = change(old, new)
     if changed:
         outbox.insert(0, Save(changed))

@@ -23,6 +23,8 @@ As a file it is JSON lines: a header, then one event a line.
 | error | the node | error: the sentence; the node is dead |
 
 `at_ms` is cluster time: virtual in the simulator, real time times `speed` in a live cluster.
+Where a run was taken by hand (`meta["by_hand"]`), it is room for a picture: a timer may fire before
+it is due, and start, deliver and fire have `now_ms` if the clocks of nodes show another time.
 `cause` is the seq of the event that made this one happen, so happens-before is in the record
 (Lamport 1978): an event is after its cause and after the earlier events of its node.
 """

@@ -97,7 +97,7 @@ class Collector:
 
     def collect(self, seconds: float) -> None:
         """Read and merge for about so long."""
-        with self._lock, no_garbage_collection():
+        with self._lock, no_garbage_collection(keeps=True):
             full = False
             for name, source in self._sources.items():
                 if self._merger.waiting(name) < PENDING_MAX:
