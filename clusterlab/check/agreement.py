@@ -34,6 +34,7 @@ class Record:
 
     def __init__(self, trace: Trace, until: int | None) -> None:
         self.trace = trace
+        self.timed = not trace.meta.get("by_hand")
         self.of: dict[NodeId, list[TraceEvent]] = defaultdict(list)
         self.outputs: dict[int, list[TraceEvent]] = defaultdict(list)
         end = len(trace) if until is None else until
@@ -101,8 +102,8 @@ def tells(effect: Effect, pending: set[Timer]) -> bool:
     return True
 
 
-def agrees(effect: Effect, event: TraceEvent) -> bool:
-    """Whether the event records this effect."""
+def agrees(effect: Effect, event: TraceEvent, *, timed: bool = True) -> bool:
+    """Whether the event records this effect; the length of a timer counts if it is `timed`."""
     kind, data = event.kind, event.data
     match effect:
         case Send(dst=dst, msg=Invoked(operation=operation)) if dst == WORLD:
@@ -119,7 +120,7 @@ def agrees(effect: Effect, event: TraceEvent) -> bool:
             return (
                 kind == "set_timer"
                 and same(timer, data["timer"])
-                and low - ROUNDED_MS <= data["after_ms"] <= high + ROUNDED_MS
+                and (not timed or low - ROUNDED_MS <= data["after_ms"] <= high + ROUNDED_MS)
             )
         case CancelTimer(timer=timer):
             return kind == "cancel_timer" and same(timer, data["timer"])

@@ -8,7 +8,8 @@ ran one program (compare "Validating Traces of Distributed Programs Against TLA+
 Cirstea, Kuppe, Loillier and Merz 2024).
 
 A trace does not say what `choose` drew: all options are tried, and every state that explains the
-record is followed (up to CANDIDATES_MAX of them). A drawn timer is compared with its range only.
+record is followed (up to CANDIDATES_MAX of them). A drawn timer is compared with its range only,
+and of a run that was taken by hand not even with that.
 The node's clock follows from the time of the event and the skews before it: it stands still for
 the length of a step, in every engine.
 """
@@ -82,6 +83,11 @@ class Replay:
     """Each node as it was at the end; of a dead one, as it was when it died."""
     disks: dict[NodeId, dict[str, Any]] = field(default_factory=dict)
     """What each disk held at the end."""
+    timers: dict[NodeId, frozenset[Timer]] = field(default_factory=dict)
+    """What each node waited for at the end."""
+    choices: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    """By the seq of the event that began a step: which option each `choose` must have taken, in one
+    way that explains the whole record."""
 
     def __iter__(self) -> Iterator[Disagreement]:
         return iter(self.disagreements)
@@ -146,8 +152,10 @@ def replay(trace: Trace, nodes: Iterable[Node], *, until: int | None = None) -> 
         if disagreement is not None:
             found.disagreements.append(disagreement)
         found.steps[node.id] = replayed.steps
-        found.nodes[node.id] = replayed.candidates[0]
+        found.nodes[node.id] = replayed.candidates[0].node
         found.disks[node.id] = replayed.disk
+        found.timers[node.id] = frozenset(replayed.pending)
+        found.choices.update(replayed.candidates[0].chosen())
     found.disagreements.sort(key=lambda one: one.event.seq)
     return found
 
@@ -168,6 +176,27 @@ class _ReplayEnv(Env):
         return options[self.script[place] if place < len(self.script) else 0]
 
 
+class _Candidate(NamedTuple):
+    """A state that explains the record so far, and the choices that led to it, newest first."""
+
+    node: Node
+    seq: int | None = None
+    took: tuple[int, ...] = ()
+    before: _Candidate | None = None
+
+    def then(self, node: Node, seq: int, took: tuple[int, ...]) -> _Candidate:
+        """After one more step; only steps that chose are kept."""
+        return _Candidate(node, seq, took, self) if took else self._replace(node=node)
+
+    def chosen(self) -> Iterator[tuple[int, tuple[int, ...]]]:
+        """The steps that chose, and what."""
+        at: _Candidate | None = self
+        while at is not None:
+            if at.seq is not None:
+                yield at.seq, at.took
+            at = at.before
+
+
 class _Try(NamedTuple):
     """One way in which a step may have gone, and how far it agrees with the record."""
 
@@ -178,6 +207,7 @@ class _Try(NamedTuple):
     event: TraceEvent | None = None
     did: str | None = None
     agrees: bool = False
+    took: tuple[int, ...] = ()
 
 
 class _Replayed:
@@ -186,7 +216,7 @@ class _Replayed:
     def __init__(self, node: Node, record: Record) -> None:
         self.id = node.id
         self.record = record
-        self.candidates: list[Node] = [node.copy()]
+        self.candidates = [_Candidate(node.copy())]
         self.disk = node.saved()
         self.pending: set[Timer] = set()
         self.alive = True
@@ -209,8 +239,9 @@ class _Replayed:
                 self._die()
             elif kind == "restart":
                 disk = {} if data["disk"] == "lose" else self.disk
-                self.candidates = [restart(self.candidates[0], disk)]
-                self.disk = self.candidates[0].saved()
+                first = self.candidates[0]
+                self.candidates = [first._replace(node=restart(first.node, disk))]
+                self.disk = self.candidates[0].node.saved()
                 self.alive, self.shown = True, None
             elif kind == "skew":
                 self.skewed = (data["offset_ms"], data["rate"], event.at_ms)
@@ -254,13 +285,14 @@ class _Replayed:
         recorded = self.record.outputs.get(begin.seq, [])
         offset_ms, rate, since_ms = self.skewed
         now = int(begin.at_ms + offset_ms + (rate - 1.0) * (begin.at_ms - since_ms))
-        agreed: dict[Any, _Try] = {}
+        now = begin.data.get("now_ms", now)
+        agreed: dict[Any, tuple[_Candidate, _Try]] = {}
         best: _Try | None = None
         self.chose = 0
         for candidate in self.candidates:
-            for attempt in self._ways(candidate, event, now, recorded):
+            for attempt in self._ways(candidate.node, event, now, recorded):
                 if attempt.agrees:
-                    agreed.setdefault(attempt.node.frozen_key(), attempt)
+                    agreed.setdefault(attempt.node.frozen_key(), (candidate, attempt))
                 elif best is None or attempt.agreed > best.agreed:
                     best = attempt
             if len(agreed) > CANDIDATES_MAX:
@@ -268,8 +300,11 @@ class _Replayed:
         if not agreed:
             assert best is not None
             return self._disagreement(begin, best)
-        first = next(iter(agreed.values()))
-        self.candidates = [attempt.node for attempt in agreed.values()][:CANDIDATES_MAX]
+        _, first = next(iter(agreed.values()))
+        self.candidates = [
+            candidate.then(attempt.node, begin.seq, attempt.took)
+            for candidate, attempt in agreed.values()
+        ][:CANDIDATES_MAX]
         self.pending = first.pending
         for effect in first.effects:
             if isinstance(effect, Save):
@@ -296,9 +331,10 @@ class _Replayed:
             except NodeError as error:
                 raised = error
             self.chose += bool(env.options)
-            yield self._compare(after, effects, recorded, raised)
-            # The next script: the last choice that has another option takes it.
             script = [*script, *([0] * (len(env.options) - len(script)))][: len(env.options)]
+            attempt = self._compare(after, effects, recorded, raised)
+            yield attempt._replace(took=tuple(script)) if script else attempt
+            # The next script: the last choice that has another option takes it.
             while script and script[-1] + 1 >= env.options[len(script) - 1]:
                 script.pop()
             if not script:
@@ -326,7 +362,7 @@ class _Replayed:
                 if end is not None and end.kind == "error" and self._to_nobody(effect):
                     return _Try(node, effects[:place], pending, agreed, agrees=True)
                 return _Try(node, effects, pending, agreed, None, words(effect))
-            if not agrees(effect, left[agreed]):
+            if not agrees(effect, left[agreed], timed=self.record.timed):
                 return _Try(node, effects, pending, agreed, left[agreed], words(effect))
             agreed += 1
         if agreed < len(left):

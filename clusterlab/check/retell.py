@@ -48,6 +48,7 @@ class Teller:
         clients = [n.id for n in self.nodes.values() if n.status().get("role") == "client"]
         self.trace = Trace(
             engine="explore",
+            by_hand=True,  # times are room for a picture, not claims
             servers=[name for name in self.nodes if name not in clients],
             clients=clients,
             classes={n.id: type(n).__name__ for n in self.nodes.values()},
@@ -93,7 +94,8 @@ class Teller:
             self._step(move, Start(), "start", {}, None)
         elif move.kind == "invoke":
             assert move.msg is not None
-            self._step(move, Deliver(WORLD, Invoke(move.msg)), None, {}, None)
+            event = Deliver(WORLD, Invoke(move.msg))
+            self._step(move, event, "deliver", event._asdict(), None)
         elif move.kind == "fire":
             assert isinstance(move.msg, Timer)
             cause = self._timers[name].pop(move.msg, None)
@@ -130,12 +132,14 @@ class Teller:
         self.nodes[name] = restart(self.nodes[name], self._disks[name])
 
     def _step(
-        self, move: Move, event: Event, kind: str | None, data: Mapping[str, Any], cause: int | None
+        self, move: Move, event: Event, kind: str, data: Mapping[str, Any], cause: int | None
     ) -> None:
         name = move.node
-        seq = None if kind is None else self.trace.append(self._now, name, kind, data, cause)
-        node = self.nodes[name]
         now_ms = self._ticks * self._clock.tick_ms
+        if self._clock.ticks:
+            data = {**data, "now_ms": now_ms}
+        seq = self.trace.append(self._now, name, kind, data, cause)
+        node = self.nodes[name]
         try:
             effects = run_in_place(node, event, CheckerEnv(move.choices, now_ms, self._clock, name))
             for effect in effects[: move.effects]:

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from clusterlab.check.explore import explore
 from clusterlab.check.replay import replay
+from clusterlab.check.world import World
 from clusterlab.core.errors import ScenarioError, TraceError, UnknownNode
 from clusterlab.core.faults import Kill, Restart
 from clusterlab.core.history import Invoke, Invoked, Returned
@@ -18,8 +20,10 @@ from clusterlab.core.spec import Put
 from clusterlab.core.trace import Trace, TraceEvent
 from clusterlab.experiments.raft_failover import RaftFailover
 from clusterlab.protocols.client import Client, mixed_workload
+from clusterlab.protocols.paxos import Acceptor, Propose
 from clusterlab.protocols.raft import Raft, RequestVote
 from clusterlab.sim import Simulation
+from tests.check.toys import Reader, duel, relays
 
 BAD_NETWORK = Network(loss=0.05, duplicate=0.05, reorder=0.1)
 
@@ -141,6 +145,34 @@ def test_storms_agree(seed: int) -> None:
     assert "Not replayed, since they were not given: auditor." in str(found)
 
 
+def test_what_a_search_finds_agrees() -> None:
+    worlds: list[tuple[list[Node], dict[str, Any]]] = [
+        (duel(Acceptor), {"invoke": [("p1", Propose("x"))], "goal": chosen}),
+        ([Reader("r")], {"invoke": [("r", Put("x", 1))], "ticks": 2, "goal": read_late}),
+        (list(relays()), {"timers": 1, "crashes": 1, "restarts": "lose", "goal": came_back}),
+    ]
+    for nodes, world in worlds:
+        report = explore(nodes, **world)
+        assert report.trace is not None, str(report)
+        found = replay(report.trace, nodes)
+        assert not found, str(found)
+        steps = [e for e in report.trace if e.kind in ("start", "deliver", "fire")]
+        assert sum(found.steps.values()) == len(steps) > len(nodes)
+
+
+def chosen(world: World) -> bool:
+    return sum(acceptor.accepted is not None for acceptor in world.having("promised")) >= 2
+
+
+def read_late(world: World) -> bool:
+    return bool(world["r"].read_at == 100)
+
+
+def came_back(world: World) -> bool:
+    """`a` has sent what `b` then saw, chose the second option twice, and lost its disk."""
+    return bool(world["a"].best == 0 and world["b"].best == 2 and world["a"].tries == 0)
+
+
 # ---- what was changed is named -------------------------------------------------------------------
 
 
@@ -258,6 +290,15 @@ def test_choices_are_found_again_though_they_show_only_later() -> None:
     wrong = replay(changed(sim.trace, seq, data=7), [Dice("d1")])
     assert wrong.disagreements[0].event.seq == seq
     assert "the trace does not say what it chose" in str(wrong)
+
+
+def test_what_was_chosen_is_told() -> None:
+    sim = Simulation([Dice("d1")], seed=3)
+    sim.run(400)
+    chosen = replay(sim.trace, [Dice("d1")]).choices
+    sums = [note.data["data"] for note in sim.trace.notes("sum")]
+    # Three options each, from 1 on: the sum is told one tick later.
+    assert [a + b + 2 for a, b in (chosen[seq] for seq in sorted(chosen)[:-1])] == sums[1:]
 
 
 class Clock(Node):
