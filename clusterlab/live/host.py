@@ -399,7 +399,16 @@ class Host:
                     heapq.heappush(self._heap, (now, number, *rest))
                 host.held.clear()
             case Skew(offset_ms=offset_ms, rate=rate):
+                self._rescale_timers(host, now, host.env.skewed.rate / rate)
                 host.env.skewed = Skewed(offset_ms, rate, now)
+
+    def _rescale_timers(self, host: Hosted, now: float, factor: float) -> None:
+        """Timers run on the node's clock: what is left of them takes `factor` times as long."""
+        due_of = {e[1]: e[0] for e in self._heap if e[2] == _TIMER and e[3] == host.id}
+        for timer, number in list(host.timers.items()):
+            due = due_of.get(number, now)  # one that came due while the node was paused waits
+            if due > now:
+                self._wake(host, timer, now + (due - now) * factor)
 
     def _control_sync(self) -> None:
         """Nothing: that it was done means that all before it was done."""

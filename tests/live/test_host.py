@@ -137,6 +137,7 @@ class World:
         self.wire = Wire(vocabulary(self.nodes))
         self.network = Network(delay_ms=delay_ms)
         self.origin = Origin.now(1.0)
+        self.clock: type[ClusterClock] = ClusterClock
 
     def host(self, name: HostName, *nodes: Node, life: int = 0, record: bool = True) -> Host:
         life = life or len(self.bus.hosts) + 1
@@ -145,7 +146,7 @@ class World:
         )
         stop = Stop(self.bus, name)
         host = Host(setting, Wire(self.wire.classes), stop, lambda: self.dead.append(name))
-        host._clock = ClusterClock(self.origin)
+        host._clock = self.clock(self.origin)
         self.bus.hosts[name] = host
         where = {node.id: name for node in nodes}
         for other in self.bus.hosts.values():
@@ -421,10 +422,23 @@ def test_a_skewed_clock_shows_it_and_its_timers_run_at_its_rate(world: World) ->
     assert [entry[0] for entry in a._heap if entry[1] == number] == [at + 300_000]
 
 
+def test_pending_timers_go_on_at_the_new_rate(world: World) -> None:
+    a, _ = world.pair()
+    world.turn()
+    host = a._nodes["a"]
+    a._wake(host, Soon(), 100_050.0)
+    a._control_strike(Skew("a", rate=2.0), at_ms=50.0)
+    assert [e[0] for e in a._heap if e[1] == host.timers[Soon()]] == [50_050.0]
+    a._control_strike(Skew("a", rate=0.5), at_ms=50.0)
+    assert [e[0] for e in a._heap if e[1] == host.timers[Soon()]] == [200_050.0]
+
+
 class Hurrying(ClusterClock):
     """Goes on by 0.4 ms whenever somebody looks at it."""
 
-    looks = count()
+    def __init__(self, origin: Origin) -> None:
+        super().__init__(origin)
+        self.looks = count()
 
     def now_ms(self) -> float:
         return round(0.4 * next(self.looks), 3)
@@ -443,8 +457,8 @@ class Impatient(Node):
 
 def test_the_clock_stands_still_within_a_step_so_a_replay_agrees(world: World) -> None:
     node = Impatient("i")
+    world.clock = Hurrying
     host = world.host("i", node)
-    host._clock = Hurrying(world.origin)
     world.turn()
     host._control_strike(Skew("i", offset_ms=500, rate=1.7))
     world.turn()
