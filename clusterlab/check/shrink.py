@@ -8,12 +8,15 @@ left out (it is 1-minimal), which does not mean that no shorter list fails.
 
 Differs from the paper: the empty list is tried first (what fails without any item needs none),
 and pieces are left out from the last to the first, since what came last is rarely what began it.
+An oracle may say which items it really used, and the others are not tried one by one. With
+`together=2` no two items can be left out either.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Generic, TypeAlias, TypeVar
 
 from clusterlab.core.errors import ClusterlabError, ScenarioError
@@ -22,6 +25,7 @@ T = TypeVar("T")
 
 TRIES_MAX = 5_000
 
+Oracle: TypeAlias = "Callable[[list[T]], bool | Sequence[T]]"
 _Kept: TypeAlias = tuple[int, ...]
 
 
@@ -58,9 +62,10 @@ class Shrunk(Generic[T]):
 
 def shrink(
     items: Sequence[T],
-    fails: Callable[[list[T]], bool],
+    fails: Oracle[T],
     *,
     tries_max: int = TRIES_MAX,
+    together: int = 1,
     progress: Callable[[Progress], None] | None = None,
 ) -> Shrunk[T]:
     """A short part of `items`, in the same order, that still fails.
@@ -72,8 +77,13 @@ def shrink(
     fails:
         Whether a list of some of the items fails in the same way. It must give one list one answer.
         A list that cannot be run (ClusterlabError) counts as one that does not fail.
+        Instead of True it may return those of the items, the same objects in the same order, that
+        it used: they alone must fail as well.
     tries_max:
         How often the oracle may be asked; what is best by then is returned.
+    together:
+        Go on until not even so many items can be left out together (the number of tries grows with
+        that power of the length).
     progress:
         Called whenever a shorter list was found.
 
@@ -84,8 +94,8 @@ def shrink(
     >>> found.items, found.minimal
     ((7, 42), True)
     """
-    if tries_max < 1:
-        raise ScenarioError(f"tries_max={tries_max} tries nothing: give at least 1.")
+    if tries_max < 1 or together < 1:
+        raise ScenarioError(f"{tries_max=} and {together=}: give at least 1 for each.")
     search = _Search(items, fails, tries_max, progress)
     if not search.try_(tuple(range(len(items)))):
         raise ScenarioError(
@@ -95,6 +105,8 @@ def shrink(
     end = ""
     try:
         search.run()
+        while any(search.without(size) for size in range(2, together + 1)):
+            search.run()
     except _EnoughError:
         end = f" The limit of {tries_max} tries was reached: a shorter one may exist."
     except KeyboardInterrupt:
@@ -127,7 +139,7 @@ class _Search(Generic[T]):
     def __init__(
         self,
         items: Sequence[T],
-        fails: Callable[[list[T]], bool],
+        fails: Oracle[T],
         tries_max: int,
         progress: Callable[[Progress], None] | None,
     ) -> None:
@@ -135,33 +147,39 @@ class _Search(Generic[T]):
         self._fails = fails
         self._tries_max = tries_max
         self._progress = progress
-        self._known: dict[_Kept, bool] = {}
+        self._known: dict[_Kept, _Kept | None] = {}
         self.best: _Kept = tuple(range(len(items)))
         self.tries = 0
 
     def try_(self, kept: _Kept) -> bool:
-        """Whether these items fail; if so, they are the best so far."""
-        known = self._known.get(kept)
-        if known is None:
+        """Whether these items fail; if so, those of them that were used are the best so far."""
+        if kept not in self._known:
             if self.tries >= self._tries_max:
                 raise _EnoughError
-            known = self._known[kept] = self._ask(kept)
-        if known and len(kept) < len(self.best):
-            self.best = kept
+            self._known[kept] = self._ask(kept)
+        used = self._known[kept]
+        if used is not None and len(used) < len(self.best):
+            self.best = used
             if self._progress is not None:
-                self._progress(Progress(self.tries, len(kept), len(self._items)))
-        return known
+                self._progress(Progress(self.tries, len(used), len(self._items)))
+        return used is not None
 
-    def _ask(self, kept: _Kept) -> bool:
+    def _ask(self, kept: _Kept) -> _Kept | None:
+        """Those of the items that were used, if these fail."""
         self.tries += 1
+        part = [self._items[index] for index in kept]
         try:
-            return bool(self._fails([self._items[index] for index in kept]))
+            answer = self._fails(part)
         except ClusterlabError:
-            return False
+            return None
+        if isinstance(answer, bool):
+            return kept if answer else None
+        used = set(map(id, answer))
+        return tuple(index for index, item in zip(kept, part, strict=True) if id(item) in used)
 
     def verify(self) -> None:
         """Ask once more."""
-        if not self._ask(self.best):
+        if self._ask(self.best) is None:
             raise ScenarioError(
                 f"the same {len(self.best)} items failed and, run again, did not: what decides "
                 "this is not in the list, such as a clock, a live run or a seed that changes; "
@@ -185,6 +203,14 @@ class _Search(Generic[T]):
                 pieces = 2 * pieces
             else:
                 return
+
+    def without(self, size: int) -> bool:
+        """Leave out the first so many single items, from the end, that are not needed together."""
+        best = self.best
+        for left_out in combinations(reversed(best), size):
+            if self.try_(tuple(index for index in best if index not in left_out)):
+                return True
+        return False
 
     def _without_one(self, parts: list[_Kept]) -> bool:
         """Leave out the first piece, from the end, that is not needed."""

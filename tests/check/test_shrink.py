@@ -51,6 +51,37 @@ def test_what_fails_without_any_item_needs_none() -> None:
     assert str(found) == "it fails without any of the items, found in 3 tries."
 
 
+def test_what_an_oracle_did_not_use_is_not_tried_one_by_one() -> None:
+    items = [object() for _ in range(64)]
+    needed = {id(items[7]), id(items[42])}
+    asked = 0
+
+    def used(part: list[object]) -> list[object] | bool:
+        nonlocal asked
+        asked += 1
+        found = [item for item in part if id(item) in needed]
+        return found if len(found) == len(needed) else False
+
+    found = shrink(items, used)
+    assert found.kept == (7, 42)
+    assert found.minimal
+    assert asked == found.tries <= 6
+
+
+@pytest.mark.parametrize(("together", "left"), [(1, 7), (2, 5), (3, 2)])
+def test_items_that_hang_together_go_together(together: int, left: int) -> None:
+    """A pair and a triple can each be left out as a whole, and not in parts."""
+
+    def fails(part: list[str]) -> bool:
+        kept = set(part)
+        return (
+            {"x", "y"} <= kept and len(kept & set("ab")) != 1 and len(kept & set("def")) in (0, 3)
+        )
+
+    found = shrink("xadebfy", fails, together=together, tries_max=500)
+    assert len(found.items) == left
+
+
 def test_no_list_is_asked_twice_but_the_result() -> None:
     asked: list[tuple[int, ...]] = []
 
