@@ -277,10 +277,10 @@ class _Run:
         begin = sim.now_ms
         for name, operation in self.trial.invoke:
             sim.submit(name, operation)
-        self.watch.hope(one for one in self.trial.properties if one.kind == "eventually")
-        while self.watch.hopes or sim.now_ms < begin + PEACE_MS:
+        self.watch.hope()
+        while (hopes := self.watch.hopes()) or sim.now_ms < begin + PEACE_MS:
             passed = sim.now_ms - begin
-            if any(passed >= (one.within_ms or 0.0) for one in self.watch.hopes):
+            if any(passed >= (one.within_ms or 0.0) for one in hopes):
                 return self.watch.disappointments(begin)
             sim.run(SLICE_MS)
             # Who was to die within a step may only have done so now.

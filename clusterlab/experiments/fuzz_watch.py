@@ -74,58 +74,113 @@ class Past(Snapshot):
         return getattr(then, name)
 
 
+class Scene(World):
+    """The world of one property, kept for the whole run: which views have a field never changes."""
+
+    __slots__ = ("_having", "_nodes")
+
+    def __init__(
+        self,
+        views: Mapping[NodeId, NodeView],
+        up: frozenset[NodeId],
+        letters: Callable[[], tuple[Envelope, ...]],
+        ghost: Any = None,
+    ) -> None:
+        super().__init__(views, up, letters, ghost)
+        self._nodes = tuple(views.values())
+        self._having: dict[tuple[str, ...], tuple[NodeView, ...]] = {}
+
+    @property
+    def nodes(self) -> tuple[NodeView, ...]:
+        """All nodes, in the order in which they were given."""
+        return self._nodes
+
+    def having(self, *names: str) -> tuple[NodeView, ...]:
+        """The nodes that have all these fields."""
+        found = self._having.get(names)
+        if found is None:
+            found = self._having[names] = super().having(*names)
+        return found
+
+
 class _Seen:
     """What properties see of one node: now, before the step, and through each set of `reads`."""
 
-    def __init__(self, host: Host, asked: Iterable[Property]) -> None:
+    def __init__(self, host: Host, named: Iterable[str]) -> None:
         self.host = host
         self.up = host.alive
         self.node = host.node if host.alive else restart(host.node, host.disk)
         self.fields = self.node._durable + self.node._volatile
-        self.last: dict[str, Any] = {}  # the changes that `was` does not have yet
-        named = {name for one in asked for name in one.reads or ()}
         known = {*self.fields, *self.node._config}
         # What a property reads may be computed by the node's class.
-        self.computed = tuple(
-            sorted(name for name in named - known if hasattr(type(self.node), name))
-        )
+        self.computed = tuple(sorted(n for n in {*named} - known if hasattr(type(self.node), n)))
         values = {name: copy_value(getattr(self.node, name)) for name in self.fields}
-        computed = {name: getattr(self.node, name) for name in self.computed}
-        self.now = Snapshot(self.node, values | computed)
         self.was = Past(self.node, values)
-        self.views: dict[str, Snapshot] = {}
-        for one in asked:
-            if one.reads is not None:
-                reads, whose = frozenset(one.reads), f"property {one.name}"
-                self.views[one.name] = Snapshot(self.node, values | computed, reads, whose)
+        self.now = Snapshot(self.node, values | {n: getattr(self.node, n) for n in self.computed})
+        self._late: dict[str, Any] = {}  # the changes that `was` does not have yet
+        self._views = [self.now]
+        self._showing: dict[str, list[dict[str, Any]]] = {
+            name: [] for name in (*self.fields, *self.computed)
+        }
+
+    def view(self, one: Property) -> Snapshot:
+        """What `one` may see of the node."""
+        if one.reads is None:
+            return self.now
+        values = {name: self.now.__dict__[name] for name in self._showing}
+        view = Snapshot(self.node, values, frozenset(one.reads), f"property {one.name}")
+        self._views.append(view)
+        for name in self._showing:
+            if name in one.reads:
+                self._showing[name].append(view.__dict__)
+        return view
 
     def move_to(self, node: Node, *, up: bool) -> None:
         """The node has died or come back."""
         self.up, self.node = up, node
-        for view in (self.now, self.was, *self.views.values()):
+        for view in (self.was, *self._views):
             view.move_to(node)
 
     def changes(self) -> dict[str, Any]:
         """The fields that are not what they were, taken over by every view but the past."""
-        if self.last:
-            self.was.__dict__.update(self.last)
+        if self._late:
+            self.was.__dict__.update(self._late)
         old, new = self.now.__dict__, self.node.__dict__
         found: dict[str, Any] = {}
         for name in self.fields:
             before, after = old[name], new[name]
             if after is not before and (after != before or type(after) is not type(before)):
                 found[name] = copy_value(after) if type(after) in MUTABLE else after
-        self.last = found
+        self._late = found
         if found:
             for name in self.computed:
                 value = getattr(self.node, name)
                 if value != old[name]:
                     found[name] = value
             old.update(found)
-            for view in self.views.values():
-                names = view._reads
-                view.__dict__.update({k: v for k, v in found.items() if k in names})
+            for name, value in found.items():
+                for shown_there in self._showing[name]:
+                    shown_there[name] = value
         return found
+
+
+class _Question:
+    """One property, what it is shown, and whether it must be asked again."""
+
+    def __init__(self, about: Property, scene: Scene) -> None:
+        self.about = about
+        self.scene = scene
+        self.waits = about.kind != "eventually"
+        self.each_step = about.messages is not None
+        self.due = True
+
+    def ask(self) -> bool | str:
+        """Its answer at this moment."""
+        self.due = self.each_step
+        answer = call(self.about.name, self.about.predicate, self.scene)
+        if self.scene.looked_at_messages:
+            self.due = self.each_step = True
+        return True if answer is True or said(self.about.name, answer) else answer
 
 
 class Watch:
@@ -135,37 +190,37 @@ class Watch:
         self._sim = sim
         properties = tuple(properties)
         self._steps = [one for one in properties if one.kind == "step"]
-        self._asked = [one for one in properties if one.kind != "step"]
-        self._hopes: list[Property] = []
+        asked = [one for one in properties if one.kind != "step"]
+        named = {name for one in asked for name in one.reads or ()}
+        self._nodes = {name: _Seen(host, named) for name, host in sim._hosts.items()}
+        self._questions = [_Question(one, self._scene(one)) for one in asked]
+        self._folding = [q for q in self._questions if q.about.ghost is not None]
+        self._readers = self._who_reads()
+        self._heard = 0
         self.reached: dict[str, float] = {}
         """The `sometimes` and `eventually` that came true, and when."""
-        self._ghosts = {one.name: one.ghost.initial for one in properties if one.ghost is not None}
-        self._folding = [one for one in properties if one.ghost is not None]
-        self._all_mail = {one.name for one in properties if one.messages is not None}
-        self._heard = 0
-        self._nodes = {name: _Seen(host, self._asked) for name, host in sim._hosts.items()}
-        self._up = self._living()
-        self._worlds = {one.name: self._views_of(one) for one in self._asked}
-        self._readers = self._who_reads()
         self._hear()
-        broken = self._judge({one.name for one in self._asked})
-        if broken:
-            raise BrokenError(broken)
+        self._raise(self._judge())
 
-    def _views_of(self, one: Property) -> dict[NodeId, NodeView]:
-        if one.reads is None:
-            return {name: seen.now for name, seen in self._nodes.items()}
-        return {name: seen.views[one.name] for name, seen in self._nodes.items()}
+    def _scene(self, one: Property) -> Scene:
+        views = {name: seen.view(one) for name, seen in self._nodes.items()}
+        ghost = None if one.ghost is None else one.ghost.initial
+        return Scene(views, self._living(), self._letters(one.messages), ghost)
 
-    def _who_reads(self) -> dict[str, set[str]]:
-        """Field -> the names of the properties that look at it."""
-        readers: dict[str, set[str]] = {}
-        for seen in self._nodes.values():
-            for name in (*seen.fields, *seen.computed):
-                readers.setdefault(name, set()).update(
-                    one.name for one in self._asked if one.reads is None or name in one.reads
-                )
-        return readers
+    def _who_reads(self) -> dict[str, list[_Question]]:
+        """Field -> the properties that look at it."""
+        names = {name for seen in self._nodes.values() for name in (*seen.fields, *seen.computed)}
+        return {
+            name: [q for q in self._questions if q.about.reads is None or name in q.about.reads]
+            for name in names
+        }
+
+    def _letters(self, classes: tuple[str, ...] | None) -> Callable[[], tuple[Envelope, ...]]:
+        return lambda: tuple(
+            Envelope(letter.src, letter.dst, letter.msg)
+            for letter in self._sim.pending()[0]
+            if classes is None or type(letter.msg).__name__ in classes
+        )
 
     # --- what happens ---
 
@@ -181,59 +236,55 @@ class Watch:
         Raises BrokenError if something does not hold.
         """
         seen = self._nodes[host.id]
-        died, came_up = seen.up and not host.alive, host.alive and not seen.up
+        died = seen.up and not host.alive
         if died:
             seen.move_to(restart(host.node, host.disk), up=False)
-        elif came_up:
+        elif host.alive:
             seen.up = True
         changed = seen.changes()
-        dirty = set(self._all_mail)
-        if died or came_up:
-            self._up = self._living()
-            dirty = {one.name for one in self._asked}
+        if died or birth:
+            living = self._living()
+            for question in self._questions:
+                question.due, question.scene.up = True, living
         for name in changed:
-            dirty |= self._readers[name]
-        dirty |= self._hear()
-        broken = []
+            for question in self._readers[name]:
+                question.due = True
+        if self._folding:
+            self._hear()
+        broken = self._judge()
         if changed or died or birth:
-            broken = self._judge_step(seen, across=died or birth)
-        if dirty:
-            broken += self._judge(dirty)
-        if broken:
-            raise BrokenError(broken)
+            broken = self._judge_step(seen, across=died or birth) + broken
+        self._raise(broken)
 
-    def hope(self, properties: Iterable[Property]) -> None:
-        """From now on `eventually` is asked for, until it has come true."""
-        self._hopes = list(properties)
-        self._judge({one.name for one in self._hopes})
+    def hope(self) -> None:
+        """From now on each `eventually` is asked for, until it has come true."""
+        for question in self._questions:
+            if question.about.kind == "eventually":
+                question.waits = question.due = True
+        self._raise(self._judge())
 
-    @property
     def hopes(self) -> list[Property]:
-        """What has not come true yet."""
-        return self._hopes
+        """Each `eventually` that has not come true yet."""
+        return [q.about for q in self._questions if q.about.kind == "eventually" and q.waits]
 
     def _living(self) -> frozenset[NodeId]:
         return frozenset(name for name, seen in self._nodes.items() if seen.up)
 
-    def _hear(self) -> set[str]:
-        """Fold new notes into the ghosts; the names of those whose ghost has changed."""
+    def _hear(self) -> None:
+        """Fold new notes into the ghosts."""
         events = self._sim.trace.events
-        heard, self._heard = self._heard, len(events)
-        if not self._folding:
-            return set()
-        changed = set()
-        for event in events[heard:]:
-            note = _note(event)
-            if note is None:
+        for seq in range(self._heard, len(events)):
+            event = events[seq]
+            if event.kind not in _HEARD:
                 continue
-            for one in self._folding:
-                assert one.ghost is not None
-                before = self._ghosts[one.name]
-                after = call(one.name, one.ghost.fold, before, event.node, *note)
-                if after is not before:
-                    self._ghosts[one.name] = after
-                    changed.add(one.name)
-        return changed
+            note = _note(event)
+            for question in self._folding:
+                about, scene = question.about, question.scene
+                assert about.ghost is not None
+                after = call(about.name, about.ghost.fold, scene.ghost, event.node, *note)
+                if after is not scene.ghost:
+                    scene.ghost, question.due = after, True
+        self._heard = len(events)
 
     # --- questions ---
 
@@ -244,100 +295,82 @@ class Watch:
                 continue
             answer = call(one.name, one.predicate, seen.was, seen.now)
             if answer is not True and not said(one.name, answer):
-                broken.append(self._violation(one, self._step_explained(one, seen, answer)))
+                broken.append(self._violation(one, _step_explained(one, seen, answer)))
         return broken
 
-    def _judge(self, dirty: set[str]) -> list[Violation]:
+    def _judge(self) -> list[Violation]:
         broken = []
-        for one in self._asked:
-            if one.name not in dirty or (one.kind != "always" and not self._waits(one)):
+        for question in self._questions:
+            if not (question.due and question.waits):
                 continue
-            world = self._world(one)
-            answer = call(one.name, one.predicate, world)
-            holds = answer is True or said(one.name, answer)
-            if world.looked_at_messages:
-                self._all_mail.add(one.name)
-            if one.kind != "always":
-                if holds:
-                    self.reached[one.name] = self._sim.now_ms
-                    self._hopes = [hope for hope in self._hopes if hope is not one]
-            elif not holds:
-                broken.append(self._violation(one, self.explain(one, answer)))
+            answer = question.ask()
+            if question.about.kind == "always":
+                if answer is not True:
+                    broken.append(self._violation(question.about, self.explain(question, answer)))
+            elif answer is True:
+                question.waits = False
+                self.reached[question.about.name] = self._sim.now_ms
         return broken
 
-    def _waits(self, one: Property) -> bool:
-        """Whether it is still to come true."""
-        return one in self._hopes if one.kind == "eventually" else one.name not in self.reached
+    def _raise(self, broken: list[Violation]) -> None:
+        if broken:
+            raise BrokenError(broken)
 
     def _violation(self, one: Property, explanation: str) -> Violation:
         return Violation(one.name, explanation, self._sim.now_ms)
 
-    def _world(self, one: Property, views: Mapping[NodeId, NodeView] | None = None) -> World:
-        return World(
-            views if views is not None else self._worlds[one.name],
-            self._up,
-            self._letters(one.messages),
-            self._ghosts.get(one.name),
-        )
-
-    def _letters(self, classes: tuple[str, ...] | None) -> Callable[[], tuple[Envelope, ...]]:
-        return lambda: tuple(
-            Envelope(letter.src, letter.dst, letter.msg)
-            for letter in self._sim.pending()[0]
-            if classes is None or type(letter.msg).__name__ in classes
-        )
-
     # --- explanations ---
 
-    def explain(self, one: Property, answer: Any) -> str:
+    def explain(self, question: _Question, answer: bool | str) -> str:
         """Why it does not hold at this moment."""
         if isinstance(answer, str):
             return answer
+        one, scene = question.about, question.scene
         if one.explain is not None:
-            return str(call(one.name, one.explain, self._world(one)))
+            return str(call(one.name, one.explain, scene))
         taken: dict[tuple[NodeId, str], Any] = {}
         views = {name: NoteTaker(seen.node, taken) for name, seen in self._nodes.items()}
-        call(one.name, one.predicate, self._world(one, views))
+        letters = self._letters(one.messages)
+        call(one.name, one.predicate, Scene(views, scene.up, letters, scene.ghost))
         if one.ghost is not None:
-            taken["world", "ghost"] = self._ghosts[one.name]
+            taken["world", "ghost"] = scene.ghost
         return shown(taken.items()) or "the predicate is false"
 
     def disappointments(self, since_ms: float) -> list[Violation]:
-        """The hopes that have not come true, and what is the case instead."""
-        found = []
-        for one in self._hopes:
-            answer = call(one.name, one.predicate, self._world(one))
-            why = self.explain(one, answer)
-            waited = self._sim.now_ms - since_ms
-            found.append(
-                self._violation(one, f"{waited:.0f} ms after the faults had stopped: {why}")
+        """What was hoped for and has not come true, and what is the case instead."""
+        waited = self._sim.now_ms - since_ms
+        return [
+            self._violation(
+                question.about,
+                f"{waited:.0f} ms after the faults had stopped: "
+                f"{self.explain(question, question.ask())}",
             )
-        return found
-
-    def _step_explained(self, one: Property, seen: _Seen, answer: Any) -> str:
-        if isinstance(answer, str):
-            return answer
-        if one.explain is not None:
-            return str(call(one.name, one.explain, seen.was, seen.now))
-        was, now = seen.was.__dict__, seen.now.__dict__
-        changed = [
-            f"{name} {was[name]!r} -> {now[name]!r}"
-            for name in seen.fields
-            if was[name] != now[name]
+            for question in self._questions
+            if question.about.kind == "eventually" and question.waits
         ]
-        return f"{seen.host.id}: {', '.join(changed) or 'no field changed'}"
 
 
-def _note(event: TraceEvent) -> tuple[str, Any] | None:
+def _step_explained(one: Property, seen: _Seen, answer: Any) -> str:
+    if isinstance(answer, str):
+        return answer
+    if one.explain is not None:
+        return str(call(one.name, one.explain, seen.was, seen.now))
+    was, now = seen.was.__dict__, seen.now.__dict__
+    changed = [f"{n} {was[n]!r} -> {now[n]!r}" for n in seen.fields if was[n] != now[n]]
+    return f"{seen.host.id}: {', '.join(changed) or 'no field changed'}"
+
+
+_HEARD = frozenset(("note", "invoke", "return"))
+
+
+def _note(event: TraceEvent) -> tuple[str, Any]:
     """What a ghost hears of an event: a note's name and data."""
-    kind, data = event.kind, event.data
-    if kind == "note":
+    data = event.data
+    if event.kind == "note":
         return data["name"], data["data"]
-    if kind == "invoke":
+    if event.kind == "invoke":
         return "invoke", data["operation"]
-    if kind == "return":
-        return "return", (data["outcome"], data["value"])
-    return None
+    return "return", (data["outcome"], data["value"])
 
 
 class Watched(Simulation):
