@@ -122,6 +122,15 @@ PAXOS: list[tuple[Property, World, str]] = [
         "'x' under 1.p1, 'y' under 2.p2",
     ),
     (
+        paxos.CHOSEN_AGREEMENT,
+        paxos_world(
+            (Envelope("a1", "p1", Accepted(B1, "y")), Envelope("a3", "p1", Accepted(B1, "y"))),
+            a1=ACCEPTED_X,
+            a2=ACCEPTED_X,
+        ),
+        "'x' under 1.p1, 'y' under 1.p1",
+    ),
+    (
         paxos.ONE_VALUE_PER_BALLOT,
         paxos_world((Envelope("p1", "a1", Accept(B1, "y")),), a1=ACCEPTED_X),
         "carries both 'x' and 'y'",

@@ -43,6 +43,13 @@ class Vote(NamedTuple):
     value: Any
 
 
+class Proposed(NamedTuple):
+    """A value under a number."""
+
+    ballot: Any
+    value: Any
+
+
 def _votes(world: World) -> set[Vote]:
     """Every acceptance of which the acceptors or the network still know."""
     acceptors = world.having("promised", "accepted")
@@ -55,25 +62,25 @@ def _votes(world: World) -> set[Vote]:
     return seen
 
 
-def chosen(world: World) -> dict[Any, Any]:
-    """The value of every ballot whose proposal a majority of acceptors accepted.
+def chosen(world: World) -> set[Proposed]:
+    """Every proposal that a majority of acceptors accepted.
 
     In a set network no acceptance is forgotten; in others those are that have been delivered and
     overwritten, so that a proposal which was chosen may be missing.
     """
     everyone = world.having("promised", "accepted")
-    voters: dict[tuple[Any, Any], set[NodeId]] = {}
+    voters: dict[Proposed, set[NodeId]] = {}
     for acceptor, ballot, value in _votes(world):
-        voters.setdefault((ballot, value), set()).add(acceptor)
+        voters.setdefault(Proposed(ballot, value), set()).add(acceptor)
     enough = majority(len(everyone))
-    return {ballot: value for (ballot, value), who in voters.items() if len(who) >= enough}
+    return {proposal for proposal, who in voters.items() if len(who) >= enough}
 
 
 def _one_chosen(world: World) -> Answer:
     found = chosen(world)
-    if len(set(found.values())) <= 1:
+    if len({value for _, value in found}) <= 1:
         return True
-    told = ", ".join(f"{value!r} under {ballot}" for ballot, value in sorted(found.items()))
+    told = ", ".join(f"{value!r} under {ballot}" for ballot, value in sorted(found, key=repr))
     return f"majorities have accepted different values: {told}"
 
 
