@@ -22,12 +22,18 @@ from clusterlab.lessons.mutants import Caught, CheckerName, Hunt, Progress
 Nodes: TypeAlias = Callable[[type[Node]], Iterable[Node]]
 """Makes the nodes of a world of a class: `lambda server: server.group(3)`."""
 
+Count: TypeAlias = Callable[[Report], int]
+"""How long the path of a report is, as published figures count."""
+
 SHRINK_TRIES = 200
 
 
-def by_search(nodes: Nodes, **world: Any) -> Hunt:
-    """A hunt through every schedule of a small world; `world` goes to `explore`."""
-    return _searching("search", nodes, (), world)
+def by_search(nodes: Nodes, *, count: Count | None = None, **world: Any) -> Hunt:
+    """A hunt through every schedule of a small world; `world` goes to `explore`.
+
+    `count` says how long a path is, if not as `events` does.
+    """
+    return _searching("search", nodes, (), world, count)
 
 
 def by_prefix(nodes: Nodes, after: Sequence[str], **world: Any) -> Hunt:
@@ -40,34 +46,55 @@ def by_prefix(nodes: Nodes, after: Sequence[str], **world: Any) -> Hunt:
 
 
 def _searching(
-    checker: CheckerName, nodes: Nodes, after: tuple[str, ...], world: dict[str, Any]
+    checker: CheckerName,
+    nodes: Nodes,
+    after: tuple[str, ...],
+    world: dict[str, Any],
+    count: Count | None = None,
 ) -> Hunt:
     def hunt(server: type[Node], progress: Progress | None = None) -> Caught:
-        def tell(now: SearchProgress) -> None:
-            if progress is not None:
-                progress(f"{now.states:,} states, depth {now.depth}")
-
         begun = time.process_time()
-        report = explore(nodes(server), after=after, progress=tell, **world)
-        if report.interrupted:
-            raise KeyboardInterrupt
-        if report.never and report.verdict != "violated":
-            raise ScenarioError(
-                f"{', '.join(report.never)} never happened, so this hunt says nothing: "
-                "give its world more to do."
-            )
-        return Caught(
-            property=report.property,
-            explanation=report.explanation,
-            checker=checker,
-            depth=events(report) if report.path else None,
-            states=report.states,
-            seconds=time.process_time() - begun,
-            trace=report.trace,
-            covered=_covered(report, len(after)),
-        )
+        report = explore(nodes(server), after=after, progress=teller(progress), **world)
+        return told(report, checker, time.process_time() - begun, len(after), count)
 
     return hunt
+
+
+def teller(progress: Progress | None) -> Callable[[SearchProgress], None]:
+    """Tells `progress`, if there is one, how far a search has come."""
+
+    def tell(now: SearchProgress) -> None:
+        if progress is not None:
+            progress(f"{now.states:,} states, depth {now.depth}")
+
+    return tell
+
+
+def told(
+    report: Report,
+    checker: CheckerName,
+    seconds: float,
+    prefix: int = 0,
+    count: Count | None = None,
+) -> Caught:
+    """What a search found."""
+    if report.interrupted:
+        raise KeyboardInterrupt
+    if report.never and report.verdict != "violated":
+        raise ScenarioError(
+            f"{', '.join(report.never)} never happened, so this hunt says nothing: "
+            "give its world more to do."
+        )
+    return Caught(
+        property=report.property,
+        explanation=report.explanation,
+        checker=checker,
+        depth=(count or events)(report) if report.path else None,
+        states=report.states,
+        seconds=seconds,
+        trace=report.trace,
+        covered=_covered(report, prefix),
+    )
 
 
 def events(report: Report) -> int:
