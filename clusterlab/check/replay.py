@@ -160,7 +160,13 @@ def replay(trace: Trace, nodes: Iterable[Node], *, until: int | None = None) -> 
     return found
 
 
-class _ReplayEnv(Env):
+def shows(at_ms: float, skewed: tuple[float, float, float] = (0.0, 1.0, 0.0)) -> int:
+    """What a node's clock shows, if it was skewed by (offset_ms, rate) at some time."""
+    offset_ms, rate, since_ms = skewed
+    return int(at_ms + offset_ms + (rate - 1.0) * (at_ms - since_ms))
+
+
+class ScriptEnv(Env):
     """The clock as the trace has it, and choices from a script; it notes how many options."""
 
     __slots__ = ("options", "script")
@@ -171,6 +177,7 @@ class _ReplayEnv(Env):
         self.options: list[int] = []
 
     def choose(self, options: Sequence[T]) -> T:
+        """As the script says; the first option where it says nothing."""
         place = len(self.options)
         self.options.append(len(options))
         return options[self.script[place] if place < len(self.script) else 0]
@@ -283,9 +290,7 @@ class _Replayed:
 
     def _step(self, begin: TraceEvent, event: Event) -> Disagreement | None:
         recorded = self.record.outputs.get(begin.seq, [])
-        offset_ms, rate, since_ms = self.skewed
-        now = int(begin.at_ms + offset_ms + (rate - 1.0) * (begin.at_ms - since_ms))
-        now = begin.data.get("now_ms", now)
+        now = begin.data.get("now_ms", shows(begin.at_ms, self.skewed))
         agreed: dict[Any, tuple[_Candidate, _Try]] = {}
         best: _Try | None = None
         self.chose = 0
@@ -323,7 +328,7 @@ class _Replayed:
         """The step in every way in which it could have chosen, compared with the record."""
         script: list[int] = []
         for _ in range(SCRIPTS_MAX):
-            env = _ReplayEnv(now_ms, script)
+            env = ScriptEnv(now_ms, script)
             raised: NodeError | None = None
             after, effects = node, tuple[Effect, ...]()
             try:

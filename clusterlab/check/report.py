@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from clusterlab.check.moves import Move
+from clusterlab.check.story import Story, tell
+from clusterlab.core.node import Node
 from clusterlab.core.trace import Trace
 
 VerdictName: TypeAlias = Literal["holds", "violated", "not finished", "reached", "unreachable"]
@@ -68,6 +70,15 @@ class Report:
     reached: dict[str, int] = field(default_factory=dict)
     """The `sometimes` properties that a state satisfied, and its depth."""
     interrupted: bool = False
+    reduced: tuple[str, ...] = ()
+    """What was counted once or left out because it changes no verdict: the reductions."""
+    nodes: tuple[Node, ...] = field(default=(), repr=False)
+    """What was explored, as it was before the first move."""
+
+    def story(self) -> Story:
+        """The path in words, from the first cause to what it leads to."""
+        name = self.property if self.verdict == "violated" else None
+        return tell(self.trace or Trace(), self.nodes, property=name, explanation=self.explanation)
 
     @builtins.property  # the field above has taken the name
     def ok(self) -> bool:
@@ -108,6 +119,7 @@ class Report:
             lines.append(f"Happened: {happened}.")
         if self.never:
             lines.append(f"Never happened: {', '.join(self.never)}.")
+        lines += [f"Reduced: {sentence}." for sentence in self.reduced]
         lines += [f"Not covered: {sentence}." for sentence in self.not_covered]
         return "\n".join(lines)
 

@@ -142,6 +142,14 @@ class Node(Declared):
         """
         return {}
 
+    def in_words(self, name: str, before: Self) -> str | None:  # noqa: ARG002 - for subclasses
+        """How a story tells what a step did to the field `name`: "votes for n1 in term 2".
+
+        Called for every field on the node as it is afterwards; override it, and read fields only.
+        "": nothing worth a word; None: the story shows the values, if they have changed.
+        """
+        return None
+
     # --- output, for handlers ---
 
     def send(self, dst: NodeId, m: Message) -> None:

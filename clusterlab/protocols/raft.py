@@ -564,3 +564,35 @@ class Raft(Node):
             "epoch": self.current_term,
             "label": f"term {self.current_term} · {self.commit_index} committed",
         }
+
+    def in_words(self, name: str, before: Self) -> str:
+        """What elections and commitment are made of; all else is bookkeeping."""
+        vote, old_vote = ((one.current_term, one.voted_for) for one in (self, before))
+        if name == "current_term" and self.voted_for is None and vote != old_vote:
+            return f"moves on to term {self.current_term}"
+        if name == "voted_for" and self.voted_for is not None and vote != old_vote:
+            whom = "itself" if self.voted_for == self.id else self.voted_for
+            again = old_vote[0] == vote[0] and old_vote[1] is not None
+            though = f", although it voted for {old_vote[1]} in that term" if again else ""
+            return f"votes for {whom} in term {self.current_term}{though}"
+        if name == "log":
+            same = [a == b for a, b in zip(before.log, self.log, strict=False)]
+            kept = (*same, False).index(False)
+            lost, added = before.log[kept:], self.log[kept:]
+            told = [(lost, "loses"), (added, "appends")]
+            return ", ".join(f"{verb} {_entries(kept, which)}" for which, verb in told if which)
+        if name == "commit_index" and self.commit_index > before.commit_index:
+            last = before.commit_index
+            return f"takes {_entries(last, self.log[last : self.commit_index])} for committed"
+        if name == "role" and self.role == LEADER != before.role:
+            return f"leads in term {self.current_term}"
+        return ""
+
+
+def _entries(before: int, entries: tuple[Entry, ...]) -> str:
+    """`entry 3 of term 2 (a no-op)`: entries that stand behind so many others."""
+    told = []
+    for index, entry in enumerate(entries, before + 1):
+        what = "a no-op" if entry.command is None else repr(entry.command.operation)
+        told.append(f"entry {index} of term {entry.term} ({what})")
+    return " and ".join(told)

@@ -80,7 +80,7 @@ class Host:
         self.paused = False
         self.disk: dict[str, Any] = node.saved()
         self.clock = Clock()
-        self.env = HostEnv(engine, self.clock, random)
+        self.env: Env = HostEnv(engine, self.clock, random)
         # Pending timers: the number of the heap entry that will fire, and the seq of the set_timer.
         self.timers: dict[Timer, tuple[int, int | None]] = {}
         self.held: list[tuple[Any, ...]] = []  # what arrived while the process was paused
