@@ -112,6 +112,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     judge.set_defaults(command=_judge)
 
+    export = commands.add_parser("export", help="write a saved trace in the form of another tool")
+    export.add_argument("trace", type=Path, help="a trace, as `clusterlab run --trace` saves it")
+    export.add_argument(
+        "--to",
+        required=True,
+        metavar="FORMAT",
+        help="shiviz, chrome (Perfetto), mermaid, or jepsen (the clients' history as EDN)",
+    )
+    export.add_argument("--output", "-o", type=Path, metavar="FILE", help="(default: print it)")
+    export.set_defaults(command=_export)
+
     doctor = commands.add_parser("doctor", help="say what of this machine is in order, with mends")
     doctor.set_defaults(command=_doctor)
     return parser
@@ -227,6 +238,29 @@ def _lab(options: argparse.Namespace) -> int:
     )
     # Ctrl-C and signals belong to JupyterLab from here on.
     os.execve(command[0], command, desk.jupyter_environment())
+
+
+# --- export ------------------------------------------------------------------------------------
+
+
+def _export(options: argparse.Namespace) -> int:
+    from clusterlab.core.trace import Trace  # noqa: PLC0415 - as above
+    from clusterlab.exports import FORMATS  # noqa: PLC0415 - as above
+
+    write = FORMATS.get(options.to)
+    if write is None:
+        raise ScenarioError(f"there is no format {options.to!r}: write {', '.join(FORMATS)}.")
+    text = write(Trace.load(options.trace))
+    if options.output is None:
+        sys.stdout.write(text)
+        return 0
+    try:
+        options.output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ScenarioError(
+            f"cannot write {options.output}: {error.strerror}; name a file in a folder of yours."
+        ) from error
+    return 0
 
 
 # --- judge -------------------------------------------------------------------------------------
