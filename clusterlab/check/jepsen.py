@@ -35,8 +35,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from clusterlab.check.edn import read_edn
-from clusterlab.check.linearizability import STATES_MAX, Verdict, check_linearizability
+from clusterlab.check.linearizability import STATES_MAX, check_linearizability
 from clusterlab.check.models import AddElement, AppendText, ReadSet, RemoveElement, Set, TextStore
+from clusterlab.check.verdict import Verdict
 from clusterlab.core.errors import ScenarioError, TraceError
 from clusterlab.core.history import History, Operation, Outcome
 from clusterlab.core.node import Message

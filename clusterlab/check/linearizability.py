@@ -18,10 +18,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from clusterlab.check.ordering import Misfit, Ordering, Span
+from clusterlab.check.ordering import Misfit, Ordering
+from clusterlab.check.spans import Span, as_history, spans_of
+from clusterlab.check.verdict import Verdict, count_of
 from clusterlab.core.errors import ScenarioError
 from clusterlab.core.history import Operation
 from clusterlab.core.spec import Spec
@@ -32,40 +33,6 @@ MOVES = 2_000
 
 SHOWN = 4
 """How many operations of a long order a sentence tells."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What `check_linearizability` found; in an `if` or `assert` it is true only if valid."""
-
-    valid: bool | None
-    """None: not known, because the search reached its limit."""
-    sentence: str
-    order: tuple[Operation, ...] = ()
-    """A legal order of all that happened; if there is none, of the part at fault the one that gets
-    furthest."""
-    misfit: Operation | None = None
-    """The operation that fits nowhere: the first return of its part that no order explains."""
-    instead: Any = None
-    """What `misfit` would have returned after `order`."""
-    part: Hashable = None
-    """The part at fault, or the first that was given up, such as a key."""
-    parts: int = 0
-    """How many parts there are."""
-    judged: int = 0
-    """How many operations count: all but those that failed and reads of unknown outcome."""
-    states: int = 0
-    """How many configurations the search visited."""
-
-    def __bool__(self) -> bool:
-        return self.valid is True
-
-    def __str__(self) -> str:
-        return self.sentence
-
-    def explain(self) -> str:
-        """The verdict as a sentence, with its reason."""
-        return self.sentence
 
 
 def check_linearizability(
@@ -87,6 +54,7 @@ def check_linearizability(
         another part is at fault. A million take about 160 MB.
 
     Raises ScenarioError if `spec` does not have an operation, or the history cannot be.
+    An interrupt (Ctrl-C) ends the search, and the verdict, which is unknown, says how far it came.
 
     >>> from clusterlab.core.spec import Read, Register, Write
     >>> write = Operation("c1", Write(1), 0, 10, "ok")
@@ -98,13 +66,15 @@ def check_linearizability(
     """
     if states_max < 1:
         raise ScenarioError(f"states_max={states_max} leaves no room to search: give at least 1.")
-    parts = _split(list(history), spec)
+    history = as_history(history)
+    parts = split(history, spec)
     searches = {part: Ordering(spans, spec) for part, spans in parts.items()}
     found = _search(searches, states_max)
     facts: dict[str, Any] = {
         "parts": len(parts),
         "judged": sum(map(len, parts.values())),
         "states": sum(search.visited for search in searches.values()),
+        "history": history,
     }
     if found.fault is not None:
         part, misfit = found.fault
@@ -117,6 +87,9 @@ def check_linearizability(
             part=part,
             **facts,
         )
+    if found.interrupted:
+        sentence = _interrupted(found, parts, searches)
+        return Verdict(None, sentence, part=found.interrupted[0], interrupted=True, **facts)
     if found.given_up:
         sentence = _not_known({part: parts[part] for part in found.given_up}, states_max)
         return Verdict(None, sentence, part=found.given_up[0], **facts)
@@ -127,10 +100,10 @@ def check_linearizability(
 # --- the history ------------------------------------------------------------------------------
 
 
-def _split(history: list[Operation], spec: Spec) -> dict[Hashable, list[Span]]:
+def split(history: Iterable[Operation], spec: Spec) -> dict[Hashable, list[Span]]:
     """The operations that count, by their parts, with the places of their ends among all events."""
     parts: dict[Hashable, list[Span]] = {}
-    for span in _spans([op for op in history if _counts(op, spec)]):
+    for span in spans_of([op for op in history if counts(op, spec)]):
         call = span.operation.call
         try:
             parts.setdefault(spec.part(call), []).append(span)
@@ -142,52 +115,11 @@ def _split(history: list[Operation], spec: Spec) -> dict[Hashable, list[Span]]:
     return parts
 
 
-def _counts(operation: Operation, spec: Spec) -> bool:
-    """Whether an operation says anything; raises ScenarioError if it cannot be."""
-    if not isinstance(operation, Operation):
-        raise ScenarioError(
-            f"a history is made of operations, not of {operation!r}: "
-            "give cluster.history, or a list of Operation."
-        )
-    if operation.outcome not in ("ok", "fail", "info"):
-        raise ScenarioError(
-            f"{operation} has the outcome {operation.outcome!r}: write 'ok' (it happened), "
-            "'fail' (it did not) or 'info' (nobody knows)."
-        )
-    if operation.outcome == "ok" and operation.returned_ms is None:
-        raise ScenarioError(
-            f"{operation} is ok but never returned: give it a returned_ms, or the outcome 'info'."
-        )
-    if operation.returned_ms is not None and operation.returned_ms < operation.invoked_ms:
-        raise ScenarioError(
-            f"{operation} returned before it was invoked: exchange the two times, "
-            "or record both by one clock."
-        )
+def counts(operation: Operation, spec: Spec) -> bool:
+    """Whether an operation says anything: what failed says nothing, nor what nobody has read."""
     if operation.outcome == "info":
         return not spec.is_read(operation.call)
     return operation.outcome == "ok"
-
-
-def _spans(operations: list[Operation]) -> list[Span]:
-    """Number all invocations and returns in the order of time."""
-    numbered = all(
-        op.invoke_seq >= 0 and (op.outcome != "ok" or op.return_seq is not None)
-        for op in operations
-    )
-    events: list[tuple[float, int, int, int]] = []
-    for index, op in enumerate(operations):
-        # At the same ms returns come first; an operation that took no time stands in between.
-        instant = op.outcome == "ok" and op.returned_ms == op.invoked_ms
-        begin = op.invoke_seq if numbered else 1 if instant else 3
-        events.append((op.invoked_ms, begin, index, 0))
-        if op.outcome == "ok" and op.returned_ms is not None:
-            end = op.return_seq if numbered and op.return_seq is not None else 2 if instant else 0
-            events.append((op.returned_ms, end, index, 1))
-    begins: dict[int, int] = {}
-    ends: dict[int, int] = {}
-    for place, (_, _, index, is_return) in enumerate(sorted(events)):
-        (ends if is_return else begins)[index] = place
-    return [Span(op, begins[index], ends.get(index)) for index, op in enumerate(operations)]
 
 
 # --- the search -------------------------------------------------------------------------------
@@ -197,13 +129,25 @@ class _Found(NamedTuple):
     fault: tuple[Hashable, Misfit] | None
     given_up: list[Hashable]
     orders: list[tuple[Span, ...]]
+    interrupted: list[Hashable]
+    """What was still being judged when somebody had waited enough."""
 
 
 def _search(searches: dict[Hashable, Ordering], states_max: int) -> _Found:
-    """Advance all searches in turn until one fails or all are over."""
+    """Advance all searches in turn until one fails, all are over, or Ctrl-C ends them."""
     waiting = deque(searches)
+    found = _Found(None, [], [], [])
+    try:
+        return _take_turns(searches, waiting, found, states_max)
+    except KeyboardInterrupt:
+        left = [part for part in searches if not searches[part].forgotten]
+        return found._replace(interrupted=left)
+
+
+def _take_turns(
+    searches: dict[Hashable, Ordering], waiting: deque[Hashable], found: _Found, states_max: int
+) -> _Found:
     remembered: dict[Hashable, int] = {}
-    found = _Found(None, [], [])
     while waiting:
         part = waiting.popleft()
         search = searches[part]
@@ -274,6 +218,21 @@ def _not_known(parts: dict[Hashable, list[Span]], states_max: int) -> str:
         f"unknown: {where}{more} ({len(spans)} operations, up to {_overlap(spans)} at a time) "
         f"needs more than {states_max:,} states to be remembered. Give a larger states_max, or "
         "record fewer operations at a time and fewer of unknown outcome."
+    )
+
+
+def _interrupted(
+    found: _Found, parts: dict[Hashable, list[Span]], searches: dict[Hashable, Ordering]
+) -> str:
+    """How far it came: nothing that was looked at so far is wrong."""
+    part = found.interrupted[0]
+    where = "The whole" if part is None else f"{part!r}"
+    returned = sum(span.end is not None for span in parts[part])
+    return (
+        f"unknown: the judgement was interrupted. So far {len(found.orders)} of "
+        f"{count_of(len(parts), 'part')} {'has' if len(parts) == 1 else 'have'} a legal order and "
+        f"none is at fault; {where} is explained up to {searches[part].explained:,} of "
+        f"{returned:,} returns. Give it more time, or judge a shorter history."
     )
 
 

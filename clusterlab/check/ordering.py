@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
+from clusterlab.check.spans import Span
 from clusterlab.core.errors import BadValue, ScenarioError
 from clusterlab.core.history import Operation
 from clusterlab.core.spec import Spec
@@ -38,17 +39,6 @@ _Path: TypeAlias = "tuple[_Path, int] | None"
 
 _Place: TypeAlias = tuple[int, int, int, int, int, _Path]
 """(first, window, used, state, the moves that are left to try there, path)"""
-
-
-class Span(NamedTuple):
-    """An operation, and where its invocation and its return stand among all events.
-
-    `end` is None if it may take effect at any time after its invocation, or never.
-    """
-
-    operation: Operation
-    begin: int
-    end: int | None
 
 
 class Misfit(NamedTuple):
@@ -75,6 +65,7 @@ class Ordering:
     def __init__(self, spans: Sequence[Span], spec: Spec) -> None:
         self.result: bool | None = None
         """True: there is an order. False: there is none. None: not known yet."""
+        self.forgotten = False
         self.visited = 0
         """How many places the search has been to."""
         self._spec = spec
@@ -107,6 +98,11 @@ class Ordering:
         """How many things are kept in memory: places, states, steps."""
         later = len(self._later) + len(self._after_that)
         return self.visited + later + len(self._states) + len(self._steps) + len(self._fits)
+
+    @property
+    def explained(self) -> int:
+        """How many returns, in the order of time, the order that came furthest explains."""
+        return max(0, self._furthest[0])
 
     def advance(self, moves: int) -> bool | None:
         """Try so many moves; returns the result, None if there is none yet."""
@@ -176,6 +172,7 @@ class Ordering:
 
     def forget(self) -> None:
         """Give back the memory; the search cannot be continued then."""
+        self.forgotten = True
         for memory in (self._seen, self._steps, self._fits, self._numbers):
             memory.clear()
         for places in (self._states, self._trail, self._later, self._after_that):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
@@ -33,7 +33,12 @@ def precedes(first: Operation, second: Operation) -> bool:
     return first.returned_ms < second.invoked_ms
 
 
-def legal(order: Sequence[Operation], history: Sequence[Operation], spec: Spec) -> bool:
+def legal(
+    order: Sequence[Operation],
+    history: Sequence[Operation],
+    spec: Spec,
+    precedes: Callable[[Operation, Operation], bool] = precedes,
+) -> bool:
     """Whether `order` is a linearization of `history`: everything that a verdict claims of it."""
     if len({id(o) for o in order}) != len(order):
         return False
@@ -51,7 +56,11 @@ def legal(order: Sequence[Operation], history: Sequence[Operation], spec: Spec) 
     return True
 
 
-def explainable(history: Sequence[Operation], spec: Spec) -> bool:
+def explainable(
+    history: Sequence[Operation],
+    spec: Spec,
+    precedes: Callable[[Operation, Operation], bool] = precedes,
+) -> bool:
     """The oracle: tries every order, of the whole history at once, and remembers nothing."""
 
     def search(left: tuple[Operation, ...], state: Any) -> bool:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -471,6 +473,30 @@ def test_a_tiny_limit_is_kept() -> None:
     assert verdict.valid is None
     assert "'k" in verdict.explain()
     assert "more parts" in verdict.explain()
+
+
+class Weary(KeyValue):
+    """Somebody presses Ctrl-C after so many steps."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    def apply(self, state: dict[str, Any], operation: Message) -> tuple[dict[str, Any], Any]:
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+        return super().apply(state, operation)
+
+
+@pytest.mark.parametrize("steps", [100, 150, 200])
+def test_an_interrupt_ends_the_search_and_tells_how_far_it_came(steps: int) -> None:
+    history = recorded(1, operations=200, clients=4, keys=2)
+    verdict = check_linearizability(history, Weary(steps))
+    assert (verdict.valid, verdict.interrupted) == (None, True)
+    assert not verdict
+    found = re.search(r"So far (\d) of 2 parts have .* explained up to (\d+) of", str(verdict))
+    assert found is not None, str(verdict)
+    assert int(found[1]) + int(found[2]) > 0
 
 
 # ---- determinism ---------------------------------------------------------------------------------
