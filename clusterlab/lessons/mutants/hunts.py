@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from clusterlab.check.explore import explore
+from clusterlab.check.replay import replay
 from clusterlab.check.report import Progress as SearchProgress
 from clusterlab.check.report import Report
 from clusterlab.check.shrink import shrink
@@ -54,8 +55,9 @@ def _searching(
 ) -> Hunt:
     def hunt(server: type[Node], progress: Progress | None = None) -> Caught:
         begun = time.process_time()
-        report = explore(nodes(server), after=after, progress=teller(progress), **world)
-        return told(report, checker, time.process_time() - begun, len(after), count)
+        made = list(nodes(server))
+        report = explore(made, after=after, progress=teller(progress), **world)
+        return told(report, made, checker, time.process_time() - begun, len(after), count)
 
     return hunt
 
@@ -72,12 +74,13 @@ def teller(progress: Progress | None) -> Callable[[SearchProgress], None]:
 
 def told(
     report: Report,
+    nodes: Iterable[Node],
     checker: CheckerName,
     seconds: float,
     prefix: int = 0,
     count: Count | None = None,
 ) -> Caught:
-    """What a search found."""
+    """What a search of these nodes found; a run that it found is run again, node by node."""
     if report.interrupted:
         raise KeyboardInterrupt
     if report.never and report.verdict != "violated":
@@ -85,6 +88,9 @@ def told(
             f"{', '.join(report.never)} never happened, so this hunt says nothing: "
             "give its world more to do."
         )
+    if report.trace is not None:
+        disagreements = list(replay(report.trace, nodes))
+        assert not disagreements, str(disagreements[0])
     return Caught(
         property=report.property,
         explanation=report.explanation,
