@@ -32,6 +32,7 @@ from clusterlab.check.properties import Property, check_properties
 from clusterlab.core.errors import NodeError, ScenarioError
 from clusterlab.core.faults import Fault, Schedule, check_name
 from clusterlab.core.history import History
+from clusterlab.core.network import Network
 from clusterlab.core.node import Message, Node, NodeId
 from clusterlab.core.spec import Spec
 from clusterlab.core.trace import Trace
@@ -81,6 +82,7 @@ class Trial:
     spec: Spec | None = None
     storm_ms: float = STORM_MS
     spare: int = 0
+    network: Network | None = None
 
     def __post_init__(self) -> None:
         if self.storm_ms < 0:
@@ -103,6 +105,7 @@ def fuzz(
     spec: Spec | None = None,
     storm_ms: float = STORM_MS,
     spare: int = 0,
+    network: Network | None = None,
     until_violation: bool = False,
     workers: int = 1,
     address: str | None = None,
@@ -130,6 +133,8 @@ def fuzz(
     spare:
         How many servers the protocol can do without: up to so many stay dead when the others are
         made whole.
+    network:
+        How the links are while no fault says otherwise.
     until_violation:
         End at the first seed that breaks something.
     workers:
@@ -142,9 +147,11 @@ def fuzz(
     Raises ScenarioError for a cluster that cannot be or a property that raises. An interrupt
     (Ctrl-C) ends it, and the report says how far it came.
     """
-    trial = Trial(nodes, clients, tuple(invoke), _checked(properties), spec, float(storm_ms), spare)
-    return fuzz_trial(
-        trial,
+    trial = Trial(
+        nodes, clients, tuple(invoke), check_properties(properties), spec, storm_ms, spare, network
+    )
+    return fuzz_trials(
+        [trial],
         seeds,
         until_violation=until_violation,
         workers=workers,
@@ -163,15 +170,18 @@ def run_seed(
     spec: Spec | None = None,
     storm_ms: float = STORM_MS,
     spare: int = 0,
+    network: Network | None = None,
     schedule: Schedule | None = None,
 ) -> SeedRun:
     """One seed of `fuzz`; `schedule` replaces the faults that are drawn from it."""
-    trial = Trial(nodes, clients, tuple(invoke), _checked(properties), spec, float(storm_ms), spare)
+    trial = Trial(
+        nodes, clients, tuple(invoke), check_properties(properties), spec, storm_ms, spare, network
+    )
     return trial.run(seed, schedule)
 
 
-def fuzz_trial(
-    trial: Trial,
+def fuzz_trials(
+    trials: Sequence[Trial],
     seeds: Iterable[int],
     *,
     until_violation: bool = False,
@@ -179,14 +189,14 @@ def fuzz_trial(
     address: str | None = None,  # noqa: ARG001
     progress: ProgressHook = None,
 ) -> FuzzReport:
-    """`fuzz` of a trial."""
+    """`fuzz` of several trials, which take turns: seed s runs trial s modulo their number."""
     seeds = list(seeds)
     if not seeds:
         raise ScenarioError("there is no seed to run: give seeds such as range(100).")
-    gathering = Gathering(len(seeds), trial.properties, progress)
+    gathering = Gathering(len(seeds), trials[0].properties, progress)
     begun = time.perf_counter()
     try:
-        for verdict in _one_by_one(trial, seeds):
+        for verdict in _one_by_one(trials, seeds):
             gathering.add(verdict)
             if until_violation and verdict.violations:
                 break
@@ -195,17 +205,13 @@ def fuzz_trial(
     report = gathering.report(time.perf_counter() - begun)
     if report.seed is not None:
         with suppress(KeyboardInterrupt):
-            report.run = trial.run(report.seed)
+            report.run = trials[report.seed % len(trials)].run(report.seed)
     return report
 
 
-def _one_by_one(trial: Trial, seeds: Iterable[int]) -> Iterator[SeedVerdict]:
+def _one_by_one(trials: Sequence[Trial], seeds: Iterable[int]) -> Iterator[SeedVerdict]:
     for seed in seeds:
-        yield trial.run(seed).verdict()
-
-
-def _checked(properties: Property | Iterable[Property]) -> tuple[Property, ...]:
-    return check_properties(properties)
+        yield trials[seed % len(trials)].run(seed).verdict()
 
 
 class _Run:
@@ -238,7 +244,7 @@ class _Run:
         return self._verdict(violations, undecided)
 
     def _cluster(self) -> Watched:
-        sim = Watched(self.trial.nodes(), seed=self.seed)
+        sim = Watched(self.trial.nodes(), seed=self.seed, network=self.trial.network)
         if self.trial.clients is not None:
             for client in self.trial.clients(sim.servers, self.seed):
                 sim.add_client(client)
@@ -256,7 +262,8 @@ class _Run:
     def _storm(self, sim: Watched) -> None:
         """Faults and operations, each at its time."""
         random = Random(f"operations {self.seed}")
-        calls = [(random.uniform(0, self.trial.storm_ms), one) for one in self.trial.invoke]
+        last = random.uniform(0, self.trial.storm_ms)  # sometimes all at once
+        calls = [(random.uniform(0, last), one) for one in self.trial.invoke]
         todo: list[tuple[float, Fault | tuple[NodeId, Message]]] = [*calls, *(self.schedule or ())]
         for at_ms, what in sorted(todo, key=lambda item: item[0]):
             sim.run(until_ms=max(at_ms, sim.now_ms))

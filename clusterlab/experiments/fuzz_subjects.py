@@ -16,10 +16,11 @@ from clusterlab.check.invariants import raft as raft_invariants
 from clusterlab.check.properties import Answer, eventually
 from clusterlab.check.world import NodeView, World
 from clusterlab.core.errors import ScenarioError
+from clusterlab.core.network import Network
 from clusterlab.core.node import Message, Node, NodeId
-from clusterlab.core.spec import KeyValue
-from clusterlab.experiments.fuzz import Trial
-from clusterlab.protocols.client import Client, mixed_workload
+from clusterlab.core.spec import Add, Counter, KeyValue, Read, Spec
+from clusterlab.experiments.fuzz import Clients, Trial
+from clusterlab.protocols.client import Client, Workload, mixed_workload, scramble
 from clusterlab.protocols.paxos import Paxos, Propose
 from clusterlab.protocols.raft import Raft
 
@@ -34,14 +35,13 @@ class Subject:
     name: str
     base: type[Node]
     """The class that is fuzzed unless another is named."""
-    size: int
-    """How many servers, unless told otherwise."""
-    make: Callable[[type[Node], int], Trial]
-    """The trial of a class like `base`, with so many servers."""
+    make: Callable[[type[Any], int | None], tuple[Trial, ...]]
+    """The trials of a class like `base`, with so many servers."""
 
-    def trial(self, node: type[Node] | None = None, size: int | None = None) -> Trial:
-        """What is run for each seed.
+    def trials(self, node: type[Node] | None = None, size: int | None = None) -> tuple[Trial, ...]:
+        """What is run, the seeds in turn: a bug that one cluster hides shows in another.
 
+        With `size`, that many servers; else so many as each trial thinks best.
         Raises ScenarioError for a class without a `group`, or a size that cannot be.
         """
         node = node or self.base
@@ -50,8 +50,7 @@ class Subject:
                 f"{node.__name__} has no group(size): subclass {self.base.__name__}, or add a "
                 "classmethod that makes that many servers."
             )
-        size = self.size if size is None else size
-        if size < 1:
+        if size is not None and size < 1:
             raise ScenarioError(f"a cluster of {size} servers is none: give 1 or more.")
         return self.make(node, size)
 
@@ -94,35 +93,75 @@ ANSWERED = eventually("EveryClientIsAnswered", _nobody_waits, within_ms=CONVERGE
 """There is a moment at which no client waits."""
 
 
-def key_value_clients(servers: tuple[NodeId, ...], seed: int) -> list[Node]:
+@dataclass(frozen=True)
+class StoreClients:
     """Clients of a replicated store: few keys, so that they are in each other's way."""
-    return [
-        Client(
-            f"c{number}",
-            servers=servers,
-            workload=mixed_workload(f"c{number}", seed=seed * CLIENTS + number, keys=("x", "y")),
-            every_ms=(0, 50),
-            retry_ms=150,
-            back_off_ms=(5, 30),
-            give_up_ms=2 * CONVERGES_MS,
-            operations=OPERATIONS,
-        )
-        for number in range(1, CLIENTS + 1)
-    ]
+
+    def __call__(self, servers: tuple[NodeId, ...], seed: int) -> list[Node]:
+        """Three of them; another seed, another order of operations."""
+        return [
+            _client(servers, n, mixed_workload(f"c{n}", seed=seed * CLIENTS + n, keys=("x", "y")))
+            for n in range(1, CLIENTS + 1)
+        ]
 
 
-def _raft(node: type[Any], size: int) -> Trial:
-    return Trial(
-        partial(node.group, size),
-        clients=key_value_clients,
-        properties=(
-            *raft_invariants.SAFETY,
-            *(raft_invariants.LEADER_ELECTED, raft_invariants.ENTRY_COMMITTED),
-            *(CONVERGES, ANSWERED),
-        ),
-        spec=KeyValue(),
-        spare=(size - 1) // 2,
+@dataclass(frozen=True)
+class CounterClients:
+    """Clients of a replicated counter, which shows if anything was done twice."""
+
+    def __call__(self, servers: tuple[NodeId, ...], seed: int) -> list[Node]:
+        """Three of them; another seed, another order of operations."""
+        return [_client(servers, n, Counting(seed * CLIENTS + n)) for n in range(1, CLIENTS + 1)]
+
+
+@dataclass(frozen=True)
+class Counting:
+    """Adds one twice as often as it reads, as a function of the serial number."""
+
+    seed: int
+
+    def __call__(self, serial: int) -> Message:
+        """The operation with this serial number."""
+        return Read() if scramble(scramble(self.seed) + serial) % 3 == 0 else Add(1)
+
+
+def _client(servers: tuple[NodeId, ...], number: int, workload: Workload) -> Client:
+    return Client(
+        f"c{number}",
+        servers=servers,
+        workload=workload,
+        every_ms=(0, 50),
+        retry_ms=150,  # asks again while the first request is still under way
+        back_off_ms=(5, 30),
+        give_up_ms=2 * CONVERGES_MS,
+        operations=OPERATIONS,
     )
+
+
+def _raft(node: type[Any], size: int | None) -> tuple[Trial, ...]:
+    def trial(usual: int, clients: Clients, spec: Spec, **options: Any) -> Trial:
+        servers = usual if size is None else size
+        return Trial(
+            partial(node.group, servers, spec=spec, **options),
+            clients=clients,
+            properties=RAFT_PROPERTIES,
+            spec=spec,
+            spare=(servers - 1) // 2,
+        )
+
+    return (
+        # One entry a message: what is old and what is new arrive one after the other (Figure 8).
+        trial(3, StoreClients(), KeyValue(), entries_max=1),
+        trial(5, CounterClients(), Counter()),
+        trial(4, StoreClients(), KeyValue()),  # half of four is no majority
+    )
+
+
+RAFT_PROPERTIES = (
+    *raft_invariants.SAFETY,
+    *(raft_invariants.LEADER_ELECTED, raft_invariants.ENTRY_COMMITTED),
+    *(CONVERGES, ANSWERED),
+)
 
 
 # --- Paxos ---------------------------------------------------------------------------------------
@@ -142,7 +181,7 @@ class Decision:
         decided = state or (operation.value,)
         return decided, decided[0]
 
-    def part(self, operation: Message) -> None:  # noqa: ARG002 - a Spec is asked about each
+    def part(self, operation: Message) -> None:
         """It is one thing."""
 
     def is_read(self, operation: Message) -> bool:  # noqa: ARG002
@@ -161,22 +200,30 @@ DECIDES = eventually("Decides", _proposers_know, within_ms=CONVERGES_MS)
 """Every proposer that is up knows what was chosen."""
 
 
-def _paxos(node: type[Any], size: int) -> Trial:
-    proposals = tuple(
-        (f"n{number}", Propose(f"{colour} of n{number}"))
-        for colour in ("red", "green")
-        for number in range(1, size + 1)
-    )
-    return Trial(
-        partial(node.group, size),
-        invoke=proposals,
-        properties=(*paxos_invariants.SAFETY, paxos_invariants.VALUE_CHOSEN, DECIDES),
-        spec=Decision(),
-        storm_ms=1_000,
-        spare=(size - 1) // 2,
-    )
+SLOW = Network(delay_ms=(5, 120))
+"""A decision takes a few messages: on a quick network it would be over before the first fault."""
+
+
+def _paxos(node: type[Any], size: int | None) -> tuple[Trial, ...]:
+    def trial(servers: int) -> Trial:
+        proposals = tuple(
+            (f"n{number}", Propose(f"{colour} of n{number}"))
+            for colour in ("red", "green")
+            for number in range(1, servers + 1)
+        )
+        return Trial(
+            partial(node.group, servers),
+            invoke=proposals,
+            properties=(*paxos_invariants.SAFETY, paxos_invariants.VALUE_CHOSEN, DECIDES),
+            spec=Decision(),
+            storm_ms=1_500,
+            spare=(servers - 1) // 2,
+            network=SLOW,
+        )
+
+    return tuple(trial(servers) for servers in ((3, 4) if size is None else (size,)))
 
 
 SUBJECTS: dict[str, Subject] = {
-    one.name: one for one in (Subject("raft", Raft, 5, _raft), Subject("paxos", Paxos, 3, _paxos))
+    one.name: one for one in (Subject("raft", Raft, _raft), Subject("paxos", Paxos, _paxos))
 }

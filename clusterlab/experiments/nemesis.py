@@ -211,7 +211,7 @@ class Swarm:
                 loss=random.uniform(0, self.loss),
                 duplicate=random.uniform(0, self.duplicate),
                 reorder=random.uniform(0, self.reorder),
-                delay_ms=(5.0, 15.0 + random.uniform(0, self.delay_ms)),
+                delay_ms=(5.0, 15.0 + random.uniform(0, self.delay_ms)) if self.delay_ms else None,
             )
             for src in everyone
             for dst in everyone
