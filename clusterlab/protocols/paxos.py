@@ -98,9 +98,12 @@ class Acceptor(Node):
     ----------
     learners:
         Who is told what it accepts.
+    nacks:
+        Whether it tells proposers that it turns them down.
     """
 
     learners: tuple[NodeId, ...]
+    nacks: bool = True
 
     # §2.2: "an acceptor must remember this information even if it fails and then restarts"
     promised: Ballot = durable(ZERO)
@@ -112,7 +115,7 @@ class Acceptor(Node):
             self.promised = m.ballot
             self.send(src, Promise(m.ballot, self.accepted))
         else:
-            self.send(src, Nack(m.ballot, self.promised))
+            self.turn_down(src, m.ballot)
 
     def on_accept(self, src: NodeId, m: Accept) -> None:
         """Phase 2 (b): accept, unless a higher ballot was promised."""
@@ -123,8 +126,13 @@ class Acceptor(Node):
             # sending them the proposal"
             self.broadcast(Accepted(m.ballot, m.value), self.learners)
         else:
-            # §2.2: "it should probably inform the proposer, who should then abandon its proposal"
-            self.send(src, Nack(m.ballot, self.promised))
+            self.turn_down(src, m.ballot)
+
+    def turn_down(self, proposer: NodeId, ballot: Ballot) -> None:
+        """Too low: safety needs no answer, but who knows can go higher."""
+        # §2.2: "it should probably inform the proposer, who should then abandon its proposal"
+        if self.nacks:
+            self.send(proposer, Nack(ballot, self.promised))
 
     def may_promise(self, ballot: Ballot) -> bool:
         """Whether no ballot as high was promised."""
