@@ -131,6 +131,15 @@ PAXOS: list[tuple[Property, World, str]] = [
         "'x' under 1.p1, 'y' under 1.p1",
     ),
     (
+        paxos.LEARNED_WAS_CHOSEN,
+        paxos_world(
+            (Envelope("a2", "p1", Accepted(B2, "x")),),
+            a1=ACCEPTED_X,
+            p1={"chosen": Proposal(B1, "x")},
+        ),
+        "p1 learned 'x', which no majority accepted under one ballot",
+    ),
+    (
         paxos.ONE_VALUE_PER_BALLOT,
         paxos_world((Envelope("p1", "a1", Accept(B1, "y")),), a1=ACCEPTED_X),
         "carries both 'x' and 'y'",

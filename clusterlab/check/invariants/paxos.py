@@ -90,6 +90,23 @@ CHOSEN_AGREEMENT = always(
 """The same of the values that are chosen, whether or not somebody has learned them. """
 
 
+def _learned_were_chosen(world: World) -> Answer:
+    values = {proposal.value for proposal in chosen(world)}
+    for name, proposal in _learned(world):
+        if proposal.value not in values:
+            return f"{name} learned {proposal.value!r}, which no majority accepted under one ballot"
+    return True
+
+
+LEARNED_WAS_CHOSEN = always(
+    "LearnedWasChosen",
+    _learned_were_chosen,
+    reads=("promised", "accepted", "chosen"),
+    messages=("Accepted",),
+)
+"""§2.1: "a process never learns that a value has been chosen unless it actually has been". """
+
+
 def _gather_wishes(ghost: frozenset[Any], _: NodeId, name: str, data: Any) -> frozenset[Any]:
     return ghost | {data.value} if name == "invoke" else ghost
 
@@ -208,5 +225,7 @@ SAFETY: tuple[Property, ...] = (
 )
 """What must always hold, as far as nodes alone show it: quick to check."""
 
-ALL: tuple[Property, ...] = (*SAFETY, CHOSEN_AGREEMENT, ONE_VALUE_PER_BALLOT, P2C)
+ALL: tuple[Property, ...] = (
+    *(*SAFETY, CHOSEN_AGREEMENT, LEARNED_WAS_CHOSEN, ONE_VALUE_PER_BALLOT, P2C),
+)
 """These look at the messages too: they see a fault sooner, and take longer. For set networks."""
