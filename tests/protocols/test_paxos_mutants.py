@@ -1,12 +1,11 @@
 """Wrong nodes, each a classic bug of Paxos in a line or two: the paper tests notice them.
 
-Five of these survive an exhaustive search with two ballots, one even with three;
+Five of those from the zoo survive an exhaustive search with two ballots, one even with three;
 a test that names its sentence finds each at once.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -14,24 +13,31 @@ import pytest
 
 from clusterlab.core.errors import HandlerRaised
 from clusterlab.core.node import Node, NodeId, volatile
+from clusterlab.lessons.mutants.paxos import (
+    AcceptsWithoutPromising,
+    AddsUpBallots,
+    ComparesWithWhatItAccepted,
+    CountsPromisesOfOtherBallots,
+    ForgetsItsPromise,
+    ForgetsWhatItAccepted,
+    IgnoresItsPromise,
+    IsContentWithHalf,
+    KeepsItsFirstValue,
+    PicksTheLowestBallot,
+    PicksTheMostFrequentValue,
+    PrefersItsOwnValue,
+    SharesItsNumbers,
+)
 from clusterlab.protocols.paxos import (
-    ZERO,
-    Accept,
     Accepted,
     Acceptor,
     Ballot,
     Learner,
     Promise,
-    Proposal,
     Proposer,
 )
 from tests.protocols import bench
 from tests.protocols import test_paxos_paper as paper
-
-
-class IgnoresItsPromise(Acceptor):
-    def may_accept(self, ballot: Ballot) -> bool:
-        return True
 
 
 class PromisesAnything(Acceptor):
@@ -39,64 +45,9 @@ class PromisesAnything(Acceptor):
         return True
 
 
-class ComparesWithWhatItAccepted(Acceptor):
-    def may_accept(self, ballot: Ballot) -> bool:
-        return self.accepted is None or ballot >= self.accepted.ballot
-
-
-class AcceptsWithoutPromising(Acceptor):
-    def on_accept(self, src: NodeId, m: Accept) -> None:
-        before = self.promised
-        super().on_accept(src, m)
-        self.promised = before
-
-
-class KeepsItsFirstValue(Acceptor):
-    def on_accept(self, src: NodeId, m: Accept) -> None:
-        first = self.accepted
-        super().on_accept(src, m)
-        self.accepted = first or self.accepted
-
-
-class ForgetsItsPromise(Acceptor):
-    promised: Ballot = volatile(ZERO)
-
-
-class ForgetsWhatItAccepted(Acceptor):
-    accepted: Proposal | None = volatile(None)
-
-
 class ReportsNothing(Acceptor):
     def send(self, dst: NodeId, m: Any) -> None:
         super().send(dst, Promise(m.ballot, None) if isinstance(m, Promise) else m)
-
-
-class PrefersItsOwnValue(Proposer):
-    def pick_value(self) -> Any:
-        assert self.wish is not None
-        return self.wish.value
-
-
-class PicksTheLowestBallot(Proposer):
-    def pick_value(self) -> Any:
-        reported = [p for p in self.promises.values() if p is not None]
-        return min(reported).value if reported else super().pick_value()
-
-
-class PicksTheMostFrequentValue(Proposer):
-    def pick_value(self) -> Any:
-        reported = [p.value for p in self.promises.values() if p is not None]
-        return Counter(reported).most_common(1)[0][0] if reported else super().pick_value()
-
-
-class CountsPromisesOfOtherBallots(Proposer):
-    def is_current(self, ballot: Ballot) -> bool:
-        return True
-
-
-class SharesItsNumbers(Proposer):
-    def next_ballot(self) -> Ballot:
-        return super().next_ballot()._replace(proposer="p")
 
 
 class ForgetsItsRound(Proposer):
@@ -109,19 +60,9 @@ class ProposesForEachPromise(Proposer):
         super().on_promise(src, m)
 
 
-class IsContentWithHalf(Proposer):
-    def has_quorum(self, votes: Collection[NodeId]) -> bool:
-        return len(votes) >= len(self.acceptors) // 2
-
-
 class LearnsFromHalf(Learner):
     def has_quorum(self, votes: Collection[NodeId]) -> bool:
         return len(votes) >= len(self.acceptors) // 2
-
-
-class AddsUpBallots(Learner):
-    def on_accepted(self, src: NodeId, m: Accepted) -> None:
-        super().on_accepted(src, Accepted(Ballot(1, "p1"), m.value))
 
 
 class CountsMessages(Learner):
