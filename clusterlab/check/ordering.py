@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from clusterlab.check.spans import Span
+from clusterlab.check.spans import Span, bits
 from clusterlab.core.errors import BadValue, ScenarioError
 from clusterlab.core.history import Operation
 from clusterlab.core.spec import Spec
@@ -198,7 +198,7 @@ class Ordering:
 
     def _fitting_reads(self, first: int, state: int) -> int:
         reads = self._open[first] & (self._reads >> first)
-        return _mask(i for i in _bits(reads) if self._step(state, first + i) == state)
+        return _mask(i for i in bits(reads) if self._step(state, first + i) == state)
 
     def _enter(self, first: int, window: int, used: int, state: int, path: _Path) -> _Place:
         """Be at a new place; returns it with the moves that can be made there."""
@@ -270,7 +270,7 @@ class Ordering:
                 fits = self._fitting_reads(first, state) & ~(placed >> first)
                 if not fits:
                     break
-                order.extend(self._spans[first + i] for i in _bits(fits))
+                order.extend(self._spans[first + i] for i in bits(fits))
                 placed |= fits << first
         return tuple(order), state
 
@@ -324,14 +324,6 @@ def _equals(spans: list[Span], count: int) -> tuple[list[int], list[int]]:
         equals.append(members.get(number, 0))
         members[number] = equals[-1] | 1 << (index if end is not None else index - count)
     return alike, equals
-
-
-def _bits(mask: int) -> Iterator[int]:
-    """The numbers of the bits that are set, from the lowest."""
-    while mask:
-        low = mask & -mask
-        yield low.bit_length() - 1
-        mask ^= low
 
 
 def _mask(numbers: Iterator[int]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from clusterlab.core.errors import ScenarioError
@@ -73,3 +73,11 @@ def spans_of(operations: Sequence[Operation]) -> list[Span]:
     for place, (_, _, index, is_return) in enumerate(sorted(events)):
         (ends if is_return else begins)[index] = place
     return [Span(op, begins[index], ends.get(index)) for index, op in enumerate(operations)]
+
+
+def bits(mask: int) -> Iterator[int]:
+    """The numbers of the bits that are set, from the lowest."""
+    while mask:
+        low = mask & -mask
+        yield low.bit_length() - 1
+        mask ^= low
