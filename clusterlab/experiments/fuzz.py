@@ -20,8 +20,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from random import Random
 from typing import TypeAlias
@@ -37,6 +37,7 @@ from clusterlab.core.node import Message, Node, NodeId
 from clusterlab.core.spec import Spec
 from clusterlab.core.trace import Trace
 from clusterlab.experiments.fuzz_report import FuzzReport, Gathering, ProgressHook, SeedVerdict
+from clusterlab.experiments.fuzz_spread import by_processes, by_ray, one_by_one, trial_of
 from clusterlab.experiments.fuzz_watch import BrokenError, Violation, Watch, Watched
 from clusterlab.experiments.nemesis import Swarm, make_whole
 
@@ -150,8 +151,8 @@ def fuzz(
     trial = Trial(
         nodes, clients, tuple(invoke), check_properties(properties), spec, storm_ms, spare, network
     )
-    return fuzz_trials(
-        [trial],
+    return fuzz_trial(
+        trial,
         seeds,
         until_violation=until_violation,
         workers=workers,
@@ -180,38 +181,47 @@ def run_seed(
     return trial.run(seed, schedule)
 
 
-def fuzz_trials(
-    trials: Sequence[Trial],
+def fuzz_trial(
+    trials: Trial | Sequence[Trial],
     seeds: Iterable[int],
     *,
     until_violation: bool = False,
-    workers: int = 1,  # noqa: ARG001
-    address: str | None = None,  # noqa: ARG001
+    workers: int = 1,
+    address: str | None = None,
     progress: ProgressHook = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> FuzzReport:
-    """`fuzz` of several trials, which take turns: seed s runs trial s modulo their number."""
+    """`fuzz` of a trial, or of several, which take turns: seed s runs trial s modulo their number.
+
+    `say` is told what takes long before the first seed: that Ray is started.
+    """
+    trials = (trials,) if isinstance(trials, Trial) else tuple(trials)
     seeds = list(seeds)
     if not seeds:
         raise ScenarioError("there is no seed to run: give seeds such as range(100).")
+    if workers < 1:
+        raise ScenarioError(f"workers={workers} run nothing: give 1 or more.")
     gathering = Gathering(len(seeds), trials[0].properties, progress)
     begun = time.perf_counter()
+    if address is not None:
+        verdicts = by_ray(trials, seeds, address, say)
+    elif workers > 1:
+        verdicts = by_processes(trials, seeds, workers)
+    else:
+        verdicts = one_by_one(trials, seeds)
     try:
-        for verdict in _one_by_one(trials, seeds):
-            gathering.add(verdict)
-            if until_violation and verdict.violations:
-                break
+        with closing(verdicts):
+            for verdict in verdicts:
+                gathering.add(verdict)
+                if until_violation and verdict.violations:
+                    break
     except KeyboardInterrupt:
         gathering.interrupted = True
     report = gathering.report(time.perf_counter() - begun)
     if report.seed is not None:
         with suppress(KeyboardInterrupt):
-            report.run = trials[report.seed % len(trials)].run(report.seed)
+            report.run = trial_of(trials, report.seed).run(report.seed)
     return report
-
-
-def _one_by_one(trials: Sequence[Trial], seeds: Iterable[int]) -> Iterator[SeedVerdict]:
-    for seed in seeds:
-        yield trials[seed % len(trials)].run(seed).verdict()
 
 
 class _Run:
