@@ -17,7 +17,9 @@ FILE_LINES_MAX, FUNCTION_LINES_MAX = 440, 75
 LONG_FILES: dict[str, str] = {
     "clusterlab/protocols/raft.py": "one file is one paper, and a third of it is its sentences",
 }
-LONG_FUNCTIONS: dict[str, str] = {}
+LONG_FUNCTIONS: dict[str, str] = {
+    "clusterlab/check/explore.py:explore": "its parameters are all that a world may contain",
+}
 
 TOP_LEVEL = {"labs", "clusterlab", "solutions", "tests", "binder", "Makefile", "LICENSE"} | {
     "pyproject.toml", "requirements.lock", "README.md", "DESIGN.md", "CHANGELOG.md",

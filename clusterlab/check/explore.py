@@ -49,14 +49,17 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from typing import Literal, TypeAlias
 
+from clusterlab.check.account import Limits, ProgressHook
 from clusterlab.check.budgets import Budgets, Timers, timer_budgets
 from clusterlab.check.inboxes import DISCIPLINES
 from clusterlab.check.judge import Judge
 from clusterlab.check.locals import Clock, Locals
 from clusterlab.check.moves import Move
 from clusterlab.check.properties import Property, check_properties
+from clusterlab.check.reductions import local_tables, reductions_of
 from clusterlab.check.report import Report
-from clusterlab.check.search import Limits, ProgressHook, Search
+from clusterlab.check.search import Search
+from clusterlab.check.symmetry import Groups
 from clusterlab.check.tables import Restarts, Rules, Tables
 from clusterlab.check.world import Envelope, NodeView, World
 from clusterlab.core.errors import ScenarioError
@@ -87,6 +90,8 @@ def explore(
     prune: Callable[[World], bool] | None = None,
     goal: Callable[[World], bool] | None = None,
     after: Report | Iterable[Move | str] = (),
+    symmetry: Groups = (),
+    partial_order: bool = False,
     states_max: int = STATES_MAX,
     depth_max: int | None = None,
     seconds_max: float | None = None,
@@ -117,6 +122,14 @@ def explore(
         one in which `goal` is true ends the search, and the path leads there.
     after:
         Moves that come first, without cost: a report with a path, or moves as values or text.
+    symmetry:
+        The nodes that could change places without anyone noticing, such as ("a1", "a2", "a3"), or
+        several groups of such: states that differ only in which of them is which count once. It is
+        proved on the way, step by step; what tells them apart is an error that names it.
+    partial_order:
+        Put off what nobody can notice instead of trying it in every order (see `postpone.py`). The
+        verdict and the length of the path stay, the counts do not. It pays where properties name
+        what they read.
     states_max, depth_max, seconds_max:
         Where to give up. A limit that is reached is told; it never looks like success.
     progress:
@@ -131,11 +144,13 @@ def explore(
     budgets = Budgets({**limits, **timer_budgets(timers), "ticks": ticks})
     who = _check_dying([node.id for node in nodes], crashing, restarts)
     rules = Rules(DISCIPLINES[network], timers, restarts, who, ticks, crashes > 0)
-    locals_ = Locals(nodes, clock=Clock(ticks, tick_ms), bound=bound, properties=found)
-    ghosts = [one.ghost for one in found if one.ghost is not None]
+    clock = Clock(ticks, tick_ms)
+    locals_, ghosts = local_tables(nodes, rules, clock, bound, found, symmetry)
     tables = Tables(locals_, rules, budgets, ghosts)
     judge = Judge(tables, found, prune, goal)
-    search = Search(nodes, tables, judge, Limits(states_max, depth_max, seconds_max), progress)
+    reductions = reductions_of(tables, judge, partial_order)
+    limits_ = Limits(states_max, depth_max, seconds_max)
+    search = Search(nodes, tables, judge, limits_, progress, reductions)
     return search.run(_wishes(locals_, invoke), after)
 
 

@@ -6,8 +6,10 @@ and an inbox is hashable and canonical: equal contents are equal values.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, ClassVar, Protocol, TypeAlias
+
+Renamed: TypeAlias = Callable[[int], int]
 
 Inbox: TypeAlias = Any
 """A tuple whose shape only its discipline knows."""
@@ -34,6 +36,9 @@ class Discipline(Protocol):
 
     def letters(self, inbox: Inbox) -> tuple[int, ...]:
         """All that is in it."""
+
+    def renamed(self, inbox: Inbox, letter: Renamed, places: Sequence[int]) -> Inbox:
+        """The inbox with other letters, by `letter`, from other senders, by `places`."""
 
 
 # A discipline takes the sender, needed or not.
@@ -66,6 +71,10 @@ class SetNetwork:
 
     letters = heads
 
+    def renamed(self, inbox: Inbox, letter: Renamed, places: Sequence[int]) -> Inbox:
+        """In order, as `put` leaves it."""
+        return tuple(sorted(map(letter, inbox)))
+
 
 class MultisetNetwork:
     """Each message arrives at most once, in any order; loss and duplication cost a budget."""
@@ -90,6 +99,10 @@ class MultisetNetwork:
     def letters(self, inbox: Inbox) -> tuple[int, ...]:
         """With repetitions."""
         return tuple(inbox)
+
+    def renamed(self, inbox: Inbox, letter: Renamed, places: Sequence[int]) -> Inbox:
+        """In order, as `put` leaves it."""
+        return tuple(sorted(map(letter, inbox)))
 
 
 class FifoNetwork:
@@ -117,6 +130,10 @@ class FifoNetwork:
     def letters(self, inbox: Inbox) -> tuple[int, ...]:
         """Queue by queue."""
         return tuple(letter for _, queue in inbox for letter in queue)
+
+    def renamed(self, inbox: Inbox, letter: Renamed, places: Sequence[int]) -> Inbox:
+        """Queues by their new senders."""
+        return tuple(sorted((places[src], tuple(map(letter, queue))) for src, queue in inbox))
 
 
 DISCIPLINES: dict[str, Discipline] = {

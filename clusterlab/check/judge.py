@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from operator import getitem
 from typing import Any, NamedTuple
 
 from clusterlab.check.locals import call
 from clusterlab.check.properties import Property, said, shown
-from clusterlab.check.tables import Cell, Fields, LazyTable, Tables
+from clusterlab.check.rows import Cell, Fields, LazyTable
+from clusterlab.check.tables import Tables
 from clusterlab.check.world import Envelope, NodeView, NoteTaker, World
 from clusterlab.core.errors import ScenarioError
 from clusterlab.core.node import NodeId
@@ -191,7 +192,7 @@ class Judge:
             return None
         return Watch(self._tables, Property(name, "always", predicate), None)
 
-    def _quick_tables(self) -> list[LazyTable]:
+    def _quick_tables(self) -> list[LazyTable[int, int]]:
         tables = [LazyTable(self._quick_cell(i)) for i in range(self._tables.nodes)]
         if any(watch.ghost is not None for watch in self._asked):
             tables.append(LazyTable(lambda ghost: ghost))
@@ -210,6 +211,18 @@ class Judge:
     def sees_messages(self) -> bool:
         """Whether an answer may differ between states with equal quick values."""
         return any(watch.sees_messages for watch in self._asked)
+
+    def check_alike(self, fields: Fields, images: Iterable[Fields]) -> None:
+        """Every predicate must say the same of this state and of those that it is renamed into."""
+        answers = [watch.ask(fields) is True for watch in self._asked]
+        for image in images:
+            for watch, answer in zip(self._asked, answers, strict=True):
+                if (watch.ask(image) is True) is not answer:
+                    raise ScenarioError(
+                        f"property {watch.about.name} tells nodes apart that `symmetry` calls "
+                        "interchangeable: it holds in a state, and not when they change places. "
+                        "Let it speak of all of them alike, or leave `symmetry` out."
+                    )
 
     def check(self, fields: Fields, depth: int) -> Violation | None:
         """The first property that does not hold in this state."""

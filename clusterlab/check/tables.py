@@ -6,9 +6,7 @@ share (a ghost, the budgets). So everything that may happen in a cell is worked 
 differences: the next state of the cluster is this state plus a few integers from tables.
 
 A state is `sum(field * weight)`, and each weight is greater than all that the fields below it can
-add up to: the sum is the state, and no two states share one. It is no fingerprint. The weights are
-odd-looking numbers on purpose: Python hashes an integer modulo 2**61 - 1, so with powers of two
-fields that lie 61 bits apart would cancel out, and the table of states would be slow, not wrong.
+add up to: the sum is the state, and no two states share one. It is no fingerprint.
 """
 
 from __future__ import annotations
@@ -21,6 +19,17 @@ from clusterlab.check.inboxes import EMPTY, Discipline, Inbox
 from clusterlab.check.locals import Locals, NoteKey, Outcome
 from clusterlab.check.moves import Move
 from clusterlab.check.properties import Ghost
+from clusterlab.check.rows import (
+    Cell,
+    Differences,
+    Fields,
+    LazyTable,
+    More,
+    One,
+    Possible,
+    Row,
+    weights_for,
+)
 from clusterlab.check.world import Envelope
 from clusterlab.core.errors import ScenarioError
 from clusterlab.core.node import WORLD
@@ -29,64 +38,11 @@ from clusterlab.core.values import freeze
 CELL_BITS, GHOST_BITS = 26, 24
 """So many cells a node may have, and so many values the ghosts."""
 
-Fields: TypeAlias = Sequence[int]
-"""The cells of all nodes, the ghost, the budget."""
-
-Add: TypeAlias = "tuple[int, LazyTable]"
-"""(position, table): the difference that depends on the field at that position."""
-
 Restarts: TypeAlias = Literal["keep", "lose", "either", "never"]
 
 
-class LazyTable(dict[int, int]):
-    """A table whose entries are worked out when they are first looked up."""
-
-    __slots__ = ("_make",)
-
-    def __init__(self, make: Callable[[int], int]) -> None:
-        super().__init__()
-        self._make = make
-
-    def __missing__(self, key: int) -> int:
-        value = self[key] = self._make(key)
-        return value
-
-
-class Cell(NamedTuple):
-    """A node, its mail, and the operations that WORLD may still hand to it."""
-
-    local: int
-    inbox: Inbox
-    wishes: tuple[int, ...]
-
-
-class Possible(NamedTuple):
-    """Something that may happen: what it is called, and the differences that it makes."""
-
-    move: Move
-    delta: int
-    adds: tuple[Add, ...]
-
-
-One: TypeAlias = "tuple[int, int, LazyTable]"
-More: TypeAlias = "tuple[int, tuple[Add, ...]]"
-Row: TypeAlias = "tuple[list[int], list[One], list[More], int]"
-"""What may happen in a cell under a budget, by the number of adds (none, one, more), and how much
-that is, counting what changes nothing."""
-
-
-class RowTable(dict[int, Row]):
-    """The rows of one node under one budget, by cell."""
-
-    __slots__ = ("_make",)
-
-    def __init__(self, make: Callable[[int], Row]) -> None:
-        super().__init__()
-        self._make = make
-
-    def __missing__(self, key: int) -> Row:
-        value = self[key] = self._make(key)
-        return value
+Keep: TypeAlias = Callable[[int, int, int, list[Possible]], list[Possible]]
+"""(node, cell, budget, the moves that are possible there) -> those that must be followed."""
 
 
 class Rules(NamedTuple):
@@ -112,20 +68,22 @@ class Tables:
         self.budgets = budgets
         self.ghosts = ghosts
         self.nodes = len(locals_.ids)
-        self.weights = _weights(
+        self.weights = weights_for(
             [1 << CELL_BITS] * self.nodes + [1 << GHOST_BITS if ghosts else 1, budgets.size]
         )
         self.cells: list[list[Cell]] = [[] for _ in locals_.ids]
         self.ghost_values: list[tuple[Any, ...]] = []
         self.broken: list[tuple[Move, tuple[str, str]]] = []
         """Steps that were wrong, in the rows that were made since somebody looked."""
+        self.keep: Keep | None = None
+        """Says which of the moves of a cell must be followed; without it, all."""
         self._cell_ids: list[dict[Cell, int]] = [{} for _ in locals_.ids]
         self._ghost_ids: dict[Hashable, int] = {}
-        self._batches: dict[tuple[int, int, tuple[int, ...]], LazyTable] = {}
-        self._note_tables: dict[Hashable, LazyTable] = {}
+        self._batches: dict[tuple[int, int, tuple[int, ...]], Differences] = {}
+        self._note_tables: dict[Hashable, Differences] = {}
         self._tick_tables = [LazyTable(self._ticker(j)) for j in range(self.nodes)]
         self.rows_by_budget = [
-            [RowTable(self._row_maker(i, budget)) for i in range(self.nodes)]
+            [LazyTable(self._row_maker(i, budget)) for i in range(self.nodes)]
             for budget in range(budgets.size)
         ]
         """budget -> for each node: cell -> what may happen there."""
@@ -193,7 +151,8 @@ class Tables:
             one: list[One] = []
             more: list[More] = []
             count = 0
-            for _, delta, adds in self.possible(i, cid, budget):
+            moves = list(self.possible(i, cid, budget))
+            for _, delta, adds in moves if self.keep is None else self.keep(i, cid, budget, moves):
                 count += 1
                 if not adds:
                     if delta:
@@ -349,7 +308,7 @@ class Tables:
     def _put(self, inbox: Inbox, letters: tuple[int, ...], src: int) -> Inbox:
         return self.rules.discipline.put(inbox, letters, src)
 
-    def _batch(self, i: int, j: int, letters: tuple[int, ...]) -> LazyTable:
+    def _batch(self, i: int, j: int, letters: tuple[int, ...]) -> Differences:
         """The difference that letters from node `i` make to the cell of node `j`."""
         key = (i, j, letters)
         known = self._batches.get(key)
@@ -363,7 +322,7 @@ class Tables:
             known = self._batches[key] = LazyTable(make)
         return known
 
-    def _notes(self, notes: tuple[NoteKey, ...]) -> LazyTable:
+    def _notes(self, notes: tuple[NoteKey, ...]) -> Differences:
         """The difference that notes make to the ghosts."""
         key = freeze(notes)
         known = self._note_tables.get(key)
@@ -402,16 +361,3 @@ class Tables:
                         later.append(((*moves, outcome.move), new))
             found = later
         return found
-
-
-def _weights(capacities: Sequence[int]) -> list[int]:
-    """Weights for fields with these capacities, the last field the lightest: see above."""
-    weights: list[int] = []
-    reach = 0  # what all lighter fields can add up to
-    golden = 0x9E3779B97F4A7C15
-    for number, capacity in enumerate(reversed(capacities), 1):
-        irregular = reach * (golden * number % (1 << 64)) >> 64
-        weight = (reach + irregular + 1) | 1 if reach else 1
-        weights.append(weight)
-        reach += (capacity - 1) * weight
-    return weights[::-1]

@@ -6,7 +6,7 @@ It shares nothing with `clusterlab.check` but the contract: `step`, `restart` an
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -97,10 +97,12 @@ class Naive:
         *,
         invoke: Sequence[tuple[str, Any]] = (),
         restarts: Sequence[str] = ("keep",),
+        wrong: Callable[[State], bool] = lambda state: False,
         **budgets: int,
     ) -> None:
-        self.network, self.restarts = network, restarts
+        self.network, self.restarts, self.wrong = network, restarts, wrong
         self.transitions = 0
+        self.wrong_at: int | None = None  # the fewest moves to a state that is wrong
         empty = State(
             {node.id: node for node in nodes},
             frozenset(),
@@ -116,14 +118,17 @@ class Naive:
 
     def search(self, begin: list[State]) -> int:
         seen = {state.key(self.network) for state in begin}
-        queue = deque(begin)
+        queue = deque((state, 0) for state in begin)
         while queue:
-            for new in self.after(queue.popleft()):
+            state, depth = queue.popleft()
+            if self.wrong_at is None and self.wrong(state):
+                self.wrong_at = depth
+            for new in self.after(state):
                 self.transitions += 1
                 key = new.key(self.network)
                 if key not in seen:
                     seen.add(key)
-                    queue.append(new)
+                    queue.append((new, depth + 1))
         return len(seen)
 
     def after(self, s: State) -> Iterator[State]:

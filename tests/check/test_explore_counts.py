@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from clusterlab.check.explore import explore
-from clusterlab.check.tables import _weights
+from clusterlab.check.rows import weights_for
 from clusterlab.core.node import Node
 from clusterlab.protocols.paxos import Acceptor, Propose, roles
 from clusterlab.protocols.raft import Raft
@@ -102,7 +102,7 @@ def test_the_same_world_has_the_same_states_whatever_the_hash_seed() -> None:
 
 def test_a_state_is_its_fields_and_nothing_else() -> None:
     capacities = [5, 3, 1, 4, 1]
-    weights = _weights(capacities)
+    weights = weights_for(capacities)
     sums = {
         a * weights[0] + b * weights[1] + d * weights[3]
         for a in range(5)
@@ -110,12 +110,12 @@ def test_a_state_is_its_fields_and_nothing_else() -> None:
         for d in range(4)
     }
     assert len(sums) == 5 * 3 * 4
-    large = _weights([1 << 26] * 5 + [1 << 24, 6])
+    large = weights_for([1 << 26] * 5 + [1 << 24, 6])
     for at, weight in enumerate(large[:-1]):
         lighter = zip(([1 << 26] * 5 + [1 << 24, 6])[at + 1 :], large[at + 1 :], strict=True)
         assert weight > sum((capacity - 1) * w for capacity, w in lighter)
 
 
 def test_fields_that_lie_61_bits_apart_do_not_hash_alike() -> None:
-    weights = _weights([1 << 61, 1 << 26])
+    weights = weights_for([1 << 61, 1 << 26])
     assert len({hash(i * weights[0] + (1000 - i) * weights[1]) for i in range(1000)}) == 1000

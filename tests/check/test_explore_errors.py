@@ -80,7 +80,7 @@ def test_an_interrupt_keeps_what_was_found(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_progress_is_told_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("clusterlab.check.search.PROGRESS_S", 0.0)
+    monkeypatch.setattr("clusterlab.check.account.PROGRESS_S", 0.0)
     told: list[Progress] = []
     report = explore(relays(), timers=1, progress=told.append)
     assert told
@@ -92,7 +92,7 @@ def test_progress_is_told_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None
 def test_progress_as_a_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("clusterlab.check.search.PROGRESS_S", 0.0)
+    monkeypatch.setattr("clusterlab.check.account.PROGRESS_S", 0.0)
     explore(relays(), timers=1, progress=True)
     assert "transitions, depth 1" in capsys.readouterr().err
     explore(relays(), timers=1)

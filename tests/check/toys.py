@@ -74,6 +74,49 @@ class Reader(Node):
         self.read_at = self.now_ms
 
 
+class Ball(Message):
+    """The next one has a higher number, so that every game ends."""
+
+    number: int
+
+
+class Throw(Timer):
+    """Throw the first ball."""
+
+
+class Player(Node):
+    """Does with a ball what its table says: rules[mood][number] = (mood, whom, step)."""
+
+    everyone: tuple[NodeId, ...]
+    rules: tuple[tuple[tuple[int, str, int], ...], ...]
+    begins: bool = True
+
+    mood: int = durable(0)
+    last: NodeId | None = volatile(None)
+
+    def on_start(self) -> None:
+        if self.begins:
+            self.set_timer(Throw(), 10)
+
+    def on_throw(self, t: Throw) -> None:
+        self.play(self.id, 0)
+
+    def on_ball(self, src: NodeId, m: Ball) -> None:
+        self.play(src, m.number)
+
+    def on_invoke(self, src: NodeId, m: Invoke) -> None:
+        self.play(self.id, 0)
+
+    def play(self, src: NodeId, number: int) -> None:
+        self.mood, whom, more = self.rules[self.mood][number]
+        if whom != "nobody":
+            self.last = src
+        others = tuple(name for name in self.everyone if name != self.id)
+        to = {"src": (src,), "others": others, "self": (self.id,), "nobody": ()}[whom]
+        if number + more < len(self.rules[0]):
+            self.broadcast(Ball(number + more), to)
+
+
 class Breaks(Node):
     """Raises on the second token."""
 

@@ -1,0 +1,119 @@
+"""One state for all that differ only in which node is which."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator
+from operator import getitem
+from typing import Any
+
+from clusterlab.check.rows import Cell, Differences, Fields, LazyTable
+from clusterlab.check.symmetry import AlikeLocals, renamed
+from clusterlab.check.tables import Tables
+
+
+class Orbits:
+    """The representative of a state: the smallest of those into which it can be renamed.
+
+    Not all ways are tried. A cell has a *sign* that renaming does not change; only the ways that
+    sort the signs within each group count, and they are few, mostly one.
+    """
+
+    def __init__(self, tables: Tables, locals_: AlikeLocals) -> None:
+        self._tables = tables
+        self._locals = locals_
+        self._renaming = locals_.renaming
+        ways = range(len(self._renaming.names))
+        self._cells = [
+            [LazyTable(self._cell_maker(way, i)) for i in range(tables.nodes)] for way in ways
+        ]
+        """way -> node -> cell -> the cell of the node that it becomes."""
+        self._parts: list[list[Differences]] = [self._way(way) for way in ways]
+        """way -> for each field, what it adds to the renamed state."""
+        self._numbers: dict[Hashable, int] = {}
+        moving = [i for members in self._renaming.members for i in members]
+        self._signs = [(i, LazyTable(self._sign_maker(i))) for i in moving]
+        self._sorting: LazyTable[tuple[int, ...], list[list[Differences]]]
+        self._sorting = LazyTable(self._ways_that_sort)
+        self._heavy, self._light = tables.split_weights()
+
+    def canonical(self, state: int) -> int:
+        """The representative of a state's orbit."""
+        fields = self._fields(state)
+        signs = tuple([table[fields[i]] for i, table in self._signs])
+        ways = self._sorting[signs]
+        if len(ways) == 1:
+            return sum(map(getitem, ways[0], fields))
+        return min([sum(map(getitem, parts, fields)) for parts in ways])
+
+    def images(self, fields: Fields) -> Iterator[list[int]]:
+        """The fields of all states into which one can be renamed, without itself."""
+        for way, _, _ in self._renaming.ways():
+            yield self._tables.unpack(sum(map(getitem, self._parts[way], fields)))
+
+    def _fields(self, state: int) -> list[int]:
+        fields = []
+        for weight in self._heavy:
+            field, state = divmod(state, weight)
+            fields.append(field)
+        return [*fields, state, *self._light]
+
+    def _way(self, way: int) -> list[Differences]:
+        weights, places = self._tables.weights, self._renaming.places[way]
+        cells = self._cells[way]
+
+        def part(i: int) -> Callable[[int], int]:
+            return lambda cid: cells[i][cid] * weights[places[i]]
+
+        def ghost(gid: int) -> int:
+            if not self._tables.ghosts:
+                return 0
+            values = self._tables.ghost_values[gid]
+            return self._tables.ghost(renamed(values, self._renaming.names[way])) * weights[-2]
+
+        return [
+            *(LazyTable(part(i)) for i in range(self._tables.nodes)),
+            LazyTable(ghost),
+            LazyTable(lambda budget: budget),
+        ]
+
+    def _cell_maker(self, way: int, i: int) -> Callable[[int], int]:
+        places, letters = self._renaming.places[way], self._locals.letter_at[way]
+        network = self._tables.rules.discipline
+
+        def make(cid: int) -> int:
+            cell = self._tables.cells[i][cid]
+            local = self._locals.local_at[way][i][cell.local]
+            inbox = network.renamed(cell.inbox, letters.__getitem__, places)
+            wishes = tuple(sorted(letters[wish] for wish in cell.wishes))
+            return self._tables.cell(places[i], Cell(local, inbox, wishes))
+
+        return make
+
+    def _sign_maker(self, i: int) -> Callable[[int], int]:
+        places, locals_ = self._renaming.places, self._locals
+        ways = range(len(places))
+
+        def orbit(letter: int) -> int:
+            return min(locals_.letter_at[way][letter] for way in ways)
+
+        def make(cid: int) -> int:
+            cell = self._tables.cells[i][cid]
+            mail = self._tables.rules.discipline.letters(cell.inbox)
+            sign: Any = (
+                min((places[way][i], locals_.local_at[way][i][cell.local]) for way in ways),
+                tuple(sorted(map(orbit, mail))),
+                tuple(sorted(map(orbit, cell.wishes))),
+            )
+            return self._numbers.setdefault(sign, len(self._numbers))
+
+        return make
+
+    def _ways_that_sort(self, signs: tuple[int, ...]) -> list[list[Differences]]:
+        sign_of = {i: sign for (i, _), sign in zip(self._signs, signs, strict=True)}
+        found = []
+        for parts, places in zip(self._parts, self._renaming.places, strict=True):
+            after = {places[i]: sign for i, sign in sign_of.items()}
+            rows = ([after[i] for i in members] for members in self._renaming.members)
+            if all(row == sorted(row) for row in rows):
+                found.append(parts)
+        return found
