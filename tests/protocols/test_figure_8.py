@@ -11,15 +11,11 @@ import pytest
 from clusterlab.core.node import NodeId
 from clusterlab.core.spec import Put
 from clusterlab.core.trace import Trace
+from clusterlab.lessons.mutants.raft_replication import CommitsOldTerms
 from clusterlab.protocols.raft import Raft
 from tests.protocols.scenario import FOLDER, Scenario
 
 PRECIOUS = Put("x", "precious")
-
-
-class CommitsOldTerms(Raft):
-    def may_commit(self, index: int) -> bool:
-        return True
 
 
 def commands(until: str) -> list[str]:

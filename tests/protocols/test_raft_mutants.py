@@ -1,7 +1,7 @@
-"""Wrong servers, each a published or classic bug in a line or two: the paper tests must notice
-them.
+"""Wrong servers, each a bug in a line or two: the paper tests must notice them.
 
-A test that passes on every server says nothing.
+A test that passes on every server says nothing. Most of them are those of the bug zoo
+(`clusterlab/lessons/mutants`), where searches must find them too; a few more stand here.
 """
 
 from __future__ import annotations
@@ -13,14 +13,37 @@ import pytest
 
 from clusterlab.core.errors import HandlerRaised
 from clusterlab.core.node import NodeId, durable, volatile
+from clusterlab.lessons.mutants.raft_election import (
+    ComparesLengths,
+    ComparesTerms,
+    CountsOldReplies,
+    ForgetsItsTerm,
+    ForgetsItsVote,
+    FreesItsVote,
+    IgnoresTheLog,
+    LeadsOnInAHigherTerm,
+    NeedsHalf,
+    RefusesARepeatedRequest,
+    VotesForAll,
+)
+from clusterlab.lessons.mutants.raft_replication import (
+    AcknowledgesItsOwnLog,
+    AlwaysTruncates,
+    BelievesTheLastReply,
+    CommitsOldTerms,
+    GoesBackForEachRefusal,
+    LetsTheCommitIndexFall,
+    NeverTruncates,
+    ObeysOldLeaders,
+    StopsAtAnOldTerm,
+    TrustsLeaderCommit,
+)
 from clusterlab.protocols.client import Request
 from clusterlab.protocols.raft import (
-    AppendEntries,
     Command,
     Entry,
     HeartbeatDue,
     Raft,
-    RequestVote,
     VoteReply,
 )
 from tests.protocols import bench
@@ -29,64 +52,8 @@ from tests.protocols import test_raft_paper_log as log
 from tests.protocols import test_raft_paper_safety as safety
 
 
-class ForgetsItsVote(Raft):
-    voted_for: NodeId | None = volatile(None)
-
-
-class ForgetsItsTerm(Raft):
-    current_term: int = volatile(0)
-
-
 class ForgetsItsLog(Raft):
     log: tuple[Entry, ...] = volatile(())
-
-
-class CountsOldReplies(Raft):
-    def is_current(self, term: int) -> bool:
-        return True
-
-
-class LeadsOnInAHigherTerm(Raft):
-    def see_higher_term(self, term: int) -> None:
-        self.current_term = term
-        self.voted_for = None
-
-
-class VotesForAll(Raft):
-    def grants_vote(self, candidate: NodeId, m: RequestVote) -> bool:
-        return m.term >= self.current_term and self.is_up_to_date(m)
-
-
-class NeedsHalf(Raft):
-    @property
-    def quorum(self) -> int:
-        return len(self.members) // 2
-
-
-class IgnoresTheLog(Raft):
-    def is_up_to_date(self, m: RequestVote) -> bool:
-        return True
-
-
-class ComparesLengths(Raft):
-    def is_up_to_date(self, m: RequestVote) -> bool:
-        return m.last_log_index >= self.last_log_index
-
-
-class ComparesTerms(Raft):
-    def is_up_to_date(self, m: RequestVote) -> bool:
-        return m.last_log_term >= self.term_at(self.last_log_index)
-
-
-class FreesItsVote(Raft):
-    def on_append_entries(self, src: NodeId, m: AppendEntries) -> None:
-        super().on_append_entries(src, m)
-        self.voted_for = None
-
-
-class RefusesARepeatedRequest(Raft):
-    def grants_vote(self, candidate: NodeId, m: RequestVote) -> bool:
-        return self.voted_for is None and super().grants_vote(candidate, m)
 
 
 class CountsRefusals(Raft):
@@ -94,60 +61,9 @@ class CountsRefusals(Raft):
         super().on_vote_reply(src, VoteReply(m.term, True))
 
 
-class CommitsOldTerms(Raft):
-    def may_commit(self, index: int) -> bool:
-        return True
-
-
-class ObeysOldLeaders(Raft):
-    def on_append_entries(self, src: NodeId, m: AppendEntries) -> None:
-        newest = max(m.term, self.current_term)
-        super().on_append_entries(src, bench.append(newest, *_rest(m)))
-
-
-class AlwaysTruncates(Raft):
-    def take_over(self, prev: int, entries: tuple[Entry, ...]) -> None:
-        self.truncate(prev)
-        self.log += entries
-
-
-class NeverTruncates(Raft):
-    def truncate(self, last: int) -> None:
-        pass
-
-
 class KeepsConflicts(Raft):
     def take_over(self, prev: int, entries: tuple[Entry, ...]) -> None:
         self.log += entries[max(0, self.last_log_index - prev) :]
-
-
-class TrustsLeaderCommit(Raft):
-    def follow_commit(self, leader_commit: int, last_new: int) -> None:
-        super().follow_commit(leader_commit, self.last_log_index)
-
-
-class LetsTheCommitIndexFall(Raft):
-    def follow_commit(self, leader_commit: int, last_new: int) -> None:
-        super().follow_commit(leader_commit, last_new)
-        self.commit_index = min(leader_commit, last_new)
-
-
-class BelievesTheLastReply(Raft):
-    def record_match(self, peer: NodeId, index: int) -> None:
-        super().record_match(peer, index)
-        self.match_index[peer] = index
-        self.next_index[peer] = index + 1
-
-
-class AcknowledgesItsOwnLog(Raft):
-    def acknowledge(self, leader: NodeId, last_new: int) -> None:
-        super().acknowledge(leader, self.last_log_index)
-
-
-class GoesBackForEachRefusal(Raft):
-    def back_up(self, peer: NodeId, hint: int) -> None:
-        self.next_index[peer] = max(1, self.next_index[peer] - 1)
-        self.unanswered.pop(peer, None)
 
 
 class NeverGoesBack(Raft):
@@ -200,10 +116,6 @@ class KeepsWaitersAfterwards(Raft):
         self.waiting = waiting
 
 
-def _rest(m: AppendEntries) -> tuple[Any, ...]:
-    return (m.prev_log_index, m.prev_log_term), m.entries, m.leader_commit
-
-
 MUTANTS: list[tuple[type[Raft], Callable[[], None]]] = [
     (ForgetsItsVote, safety.test_a_vote_is_on_disk_before_it_is_told),
     (ForgetsItsTerm, safety.test_terms_votes_and_log_survive_a_crash_and_nothing_else_does),
@@ -226,6 +138,7 @@ MUTANTS: list[tuple[type[Raft], Callable[[], None]]] = [
     (NeverTruncates, log.test_conflicting_entries_are_deleted_with_all_that_follow),
     (KeepsConflicts, log.test_conflicting_entries_are_deleted_with_all_that_follow),
     (TrustsLeaderCommit, log.test_a_follower_commits_no_further_than_the_last_new_entry),
+    (StopsAtAnOldTerm, safety.test_an_entry_of_the_leaders_term_commits_those_before_it),
     (LetsTheCommitIndexFall, log.test_the_commit_index_never_falls),
     (BelievesTheLastReply, log.test_an_acknowledgement_that_comes_late_takes_nothing_back),
     (AcknowledgesItsOwnLog, log.test_a_follower_acknowledges_what_it_was_sent_and_not_what_it_has),

@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from dataclasses import replace
+from typing import Any, TypeAlias
 
 from clusterlab.check.explore import explore
+from clusterlab.check.moves import Move
 from clusterlab.check.replay import replay
 from clusterlab.check.report import Progress as SearchProgress
 from clusterlab.check.report import Report
 from clusterlab.check.shrink import shrink
 from clusterlab.core.errors import ScenarioError
-from clusterlab.core.faults import Schedule
-from clusterlab.core.node import Node
+from clusterlab.core.node import WORLD, Message, Node, NodeId, Timer
 from clusterlab.core.trace import Trace
+from clusterlab.experiments.fuzz import LINEARIZABLE, SeedRun, Trial, fuzz_trial
+from clusterlab.experiments.fuzz_report import Progress as SeedProgress
 from clusterlab.lessons.mutants import Caught, CheckerName, Hunt, Progress
 
-Nodes: TypeAlias = Callable[[type[Node]], Iterable[Node]]
+Nodes: TypeAlias = Callable[[type[Any]], Iterable[Node]]
 """Makes the nodes of a world of a class: `lambda server: server.group(3)`."""
 
 Count: TypeAlias = Callable[[Report], int]
@@ -37,11 +40,11 @@ def by_search(nodes: Nodes, *, count: Count | None = None, **world: Any) -> Hunt
     return _searching("search", nodes, (), world, count)
 
 
-def by_prefix(nodes: Nodes, after: Sequence[str], **world: Any) -> Hunt:
-    """A hunt through every schedule that begins with the moves `after`, told as `explore` does.
+def by_prefix(nodes: Nodes, after: Sequence[Move | str], **world: Any) -> Hunt:
+    """A hunt through every schedule that begins with the moves `after`.
 
     For what is too deep for a search from the beginning. The prefix must be possible for the broken
-    class and the healthy one alike.
+    class and the healthy one alike. Of the run that is found, no move can be left out.
     """
     return _searching("prefix", nodes, tuple(after), world)
 
@@ -49,7 +52,7 @@ def by_prefix(nodes: Nodes, after: Sequence[str], **world: Any) -> Hunt:
 def _searching(
     checker: CheckerName,
     nodes: Nodes,
-    after: tuple[str, ...],
+    after: tuple[Move | str, ...],
     world: dict[str, Any],
     count: Count | None = None,
 ) -> Hunt:
@@ -57,9 +60,22 @@ def _searching(
         begun = time.process_time()
         made = list(nodes(server))
         report = explore(made, after=after, progress=teller(progress), **world)
+        if after and report.verdict == "violated":
+            report = _without_detours(report, made, world)
         return told(report, made, checker, time.process_time() - begun, len(after), count)
 
     return hunt
+
+
+def _without_detours(found: Report, nodes: Sequence[Node], world: dict[str, Any]) -> Report:
+    """The same violation without the moves of the path that it does not need."""
+
+    def follow(part: Iterable[Move]) -> Report:
+        # The last move is searched for: one that breaks a step cannot be followed.
+        return explore(nodes, after=part, **{**world, "depth_max": 1})
+
+    small = shrink(found.path[:-1], lambda part: follow(part).property == found.property)
+    return replace(follow(small.items), states=found.states)
 
 
 def teller(progress: Progress | None) -> Callable[[SearchProgress], None]:
@@ -84,13 +100,9 @@ def told(
     if report.interrupted:
         raise KeyboardInterrupt
     if report.never and report.verdict != "violated":
-        raise ScenarioError(
-            f"{', '.join(report.never)} never happened, so this hunt says nothing: "
-            "give its world more to do."
-        )
+        raise ScenarioError(_nothing_happened(report.never))
     if report.trace is not None:
-        disagreements = list(replay(report.trace, nodes))
-        assert not disagreements, str(disagreements[0])
+        check_replay(report.trace, nodes)
     return Caught(
         property=report.property,
         explanation=report.explanation,
@@ -108,62 +120,93 @@ def events(report: Report) -> int:
     return sum(move.kind != "restart" for move in report.path)
 
 
+def check_replay(trace: Trace, nodes: Iterable[Node]) -> None:
+    """Run a trace again, node by node; ScenarioError if a node does something else."""
+    for disagreement in replay(trace, nodes):
+        raise ScenarioError(
+            f"the run that was found does not replay ({disagreement}): "
+            "see with check.hygiene on what its nodes depend beside their state."
+        )
+
+
+def _nothing_happened(never: Iterable[str]) -> str:
+    return (
+        f"{', '.join(never)} never happened, so this hunt says nothing: give its world more to do."
+    )
+
+
 def _covered(report: Report, prefix: int) -> str:
     where = f" behind a prefix of {prefix} moves" if prefix else ""
-    if report.verdict == "not finished":
-        return f"{report.states:,} states{where}, all up to depth {report.depth}"
-    return f"{report.states:,} states{where}, the whole world"
+    what = {
+        "violated": "up to the violation",
+        "not finished": f"all up to depth {report.depth}",
+    }.get(report.verdict, "the whole world")
+    return f"{report.states:,} states{where}, {what}"
 
 
-class Run(NamedTuple):
-    """What one seeded run came to."""
+def by_seeds(make: Callable[[type[Any]], Trial], seeds: range) -> Hunt:
+    """A hunt through seeded runs; the first that goes wrong is shrunk to the faults it needs.
 
-    property: str | None
-    """The property that was violated; None: all is well."""
-    explanation: str
-    schedule: Schedule
-    """The faults that happened; the same seed with a part of them is the run that shrinking
-    tries."""
-    trace: Trace
-
-
-RunSeed: TypeAlias = Callable[[type[Node], int, Schedule | None], Run]
-"""Runs a class with a seed, and with that schedule of faults or, if it is None, a drawn one."""
-
-
-def by_seeds(run: RunSeed, seeds: range, *, checker: CheckerName = "seeds") -> Hunt:
-    """A hunt through seeded runs; the first that goes wrong is shrunk to the faults it needs."""
-    if not seeds:
-        raise ScenarioError("a hunt without a seed runs nothing: give a range such as range(20).")
+    `make` takes the class, and says what is run for each seed.
+    """
 
     def hunt(server: type[Node], progress: Progress | None = None) -> Caught:
-        begun = time.process_time()
-        for done, seed in enumerate(seeds, 1):
-            found = run(server, seed, None)
-            if found.property is not None:
-                found = _shrunk(run, server, seed, found)
-                break
+        def tell(now: SeedProgress) -> None:
             if progress is not None:
-                progress(f"{done:,} of {len(seeds):,} seeds")
+                progress(f"{now.seeds:,} of {now.of:,} seeds")
+
+        begun = time.process_time()
+        trial = make(server)
+        report = fuzz_trial(trial, seeds, until_violation=True, progress=tell)
+        if report.interrupted:
+            raise KeyboardInterrupt
+        if report.run is None and report.never:
+            raise ScenarioError(_nothing_happened(report.never))
+        run = _with_fewer_faults(trial, report.run) if report.run is not None else None
         return Caught(
-            property=found.property,
-            explanation=found.explanation,
-            checker=checker,
-            depth=len(found.trace) if found.property is not None else None,
+            property=run.violations[0].property if run else None,
+            explanation=run.violations[0].explanation if run else "",
+            checker="history" if run and run.violations[0].property == LINEARIZABLE else "seeds",
+            depth=len(run.trace) if run else None,
             states=None,
             seconds=time.process_time() - begun,
-            trace=found.trace if found.property is not None else None,
-            covered=f"{done:,} seed{'s' * (done > 1)}",
+            trace=run.trace if run else None,
+            covered=f"{report.seeds:,} seed{'s' * (report.seeds > 1)}",
         )
 
     return hunt
 
 
-def _shrunk(run: RunSeed, server: type[Node], seed: int, found: Run) -> Run:
-    """The same violation with as few faults as possible."""
-    small = shrink(
-        found.schedule,
-        lambda part: run(server, seed, part).property == found.property,
-        tries_max=SHRINK_TRIES,
-    )
-    return run(server, seed, list(small.items))
+def _with_fewer_faults(trial: Trial, run: SeedRun) -> SeedRun:
+    """The same seed and violation with as few faults as possible, run again node by node."""
+
+    def breaks(part: Iterable[Any]) -> SeedRun | None:
+        again = trial.run(run.seed, list(part))
+        same = again.violations and again.violations[0].property == run.violations[0].property
+        return again if same else None
+
+    small = shrink(run.schedule, lambda part: breaks(part) is not None, tries_max=SHRINK_TRIES)
+    found = breaks(small.items)
+    assert found is not None, "shrink has verified it"
+    servers = list(trial.nodes())
+    clients = trial.clients(tuple(node.id for node in servers), run.seed) if trial.clients else ()
+    check_replay(found.trace, [*servers, *clients])
+    return found
+
+
+# --- moves of a prefix -----------------------------------------------------------------------
+
+
+def fires(node: NodeId, timer: Timer) -> Move:
+    """A timer fires."""
+    return Move("fire", node, None, timer)
+
+
+def arrives(src: NodeId, dst: NodeId, msg: Message) -> Move:
+    """A message arrives."""
+    return Move("deliver", dst, src, msg)
+
+
+def asked(client: NodeId, operation: Message) -> Move:
+    """A client is handed an operation."""
+    return Move("invoke", client, WORLD, operation)
