@@ -93,22 +93,56 @@ def _parser() -> argparse.ArgumentParser:
     )
     experiments.set_defaults(command=_experiments)
 
+    check = commands.add_parser(
+        "check", help="run a protocol through storms of faults: exit 0 if every promise held"
+    )
+    check.add_argument("what", help="raft, paxos, or a class of yours: my_module:MyRaft")
+    check.add_argument("--like", metavar="NAME", help="what your class speaks: raft or paxos")
+    check.add_argument(
+        "--seeds", type=int, default=200, metavar="N", help="how many storms (default 200)"
+    )
+    check.add_argument(
+        "--first-seed", type=int, default=0, metavar="K", help="the first of them (default 0)"
+    )
+    check.add_argument(
+        "--nodes", type=int, metavar="N", help="how many servers (default: it varies)"
+    )
+    check.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, metavar="N",
+        help="how many processes share the seeds (default: one for each processor)",
+    )  # fmt: skip
+    check.add_argument(
+        "--address", help="of a Ray cluster that shares them instead (local: start one here)"
+    )
+    check.add_argument("--json", action="store_true", help="print the report as JSON only")
+    check.add_argument(
+        "--save", type=Path, metavar="FOLDER", help="save the trace of the first seed that fails"
+    )
+    check.set_defaults(command=_check)
+
     judge = commands.add_parser(
-        "judge", help="say whether a recorded history is linearizable: exit 0 yes, 1 no, 2 unknown"
+        "judge", help="say whether a recorded history is consistent: exit 0 yes, 1 no, 2 unknown"
     )
     judge.add_argument("file", type=Path, help="a history as EDN, JSON or Jepsen's log, or a trace")
     judge.add_argument(
         "--model",
-        required=True,
-        help="the object: register, cas-register, kv, mutex, set or counter",
+        help="the object: register, cas-register, kv, mutex, set, counter or ids",
     )
+    judge.add_argument(
+        "--check",
+        default="linearizable",
+        help="linearizable (default), sequential, sessions, staleness, set, ids or counter",
+    )
+    judge.add_argument("--ms", type=float, help="staleness: what is read may be so many ms old")
+    judge.add_argument("--versions", type=int, help="staleness: or so many versions behind")
+    judge.add_argument("--svg", type=Path, metavar="FILE", help="draw the verdict as a picture")
     judge.add_argument(
         "--nil-unknown",
         action="store_true",
         help="a read of nil says nothing (default: it saw what was never written)",
     )
     judge.add_argument(
-        "--states", type=int, metavar="N", help="give up after remembering N states (a million)"
+        "--states", type=int, metavar="N", help="give up after remembering N states"
     )
     judge.set_defaults(command=_judge)
 
@@ -225,6 +259,62 @@ def _experiments(_: argparse.Namespace) -> int:
     return 0
 
 
+# --- check -------------------------------------------------------------------------------------
+
+
+def _check(options: argparse.Namespace) -> int:
+    from clusterlab.experiments import fuzz, fuzz_subjects  # noqa: PLC0415 - as above
+
+    if options.seeds < 1:
+        raise ScenarioError(f"--seeds {options.seeds} runs nothing: give 1 or more.")
+    if options.save is not None:
+        _make_folder(options.save)
+    trials = fuzz_subjects.find(options.what, options.like, options.nodes)
+    console = Console(quiet=options.json, highlight=False)
+    report = fuzz.fuzz_trial(
+        trials,
+        range(options.first_seed, options.first_seed + options.seeds),
+        workers=options.workers,
+        address=options.address,
+        progress=True,
+        say=Console(stderr=True, highlight=False).print,
+    )
+    colour = "green" if report.ok else "yellow" if not report.broken else "bold red"
+    headline, _, rest = str(report).partition("\n")
+    console.print(f"[{colour}]{escape(headline)}[/]\n{escape(rest)}")
+    saved = None
+    if report.run is not None:
+        if options.save is not None:
+            name = options.what.replace(":", ".").replace("/", ".")
+            saved = report.run.trace.save(options.save / f"{name}-{report.seed}.jsonl")
+            console.print(f"The trace of seed {report.seed} is in {saved}")
+        console.print(f"Again, that seed alone: {_again(options, report.run.seed)}")
+    if options.json:
+        found = {**report.as_json(), "trace": None if saved is None else str(saved)}
+        sys.stdout.write(json.dumps(found, indent=2) + "\n")
+    if report.interrupted:
+        return INTERRUPTED
+    return 0 if report.ok else FAILED
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ScenarioError(
+            f"cannot save into {folder}: {error.strerror}; name a folder that you can write to."
+        ) from error
+
+
+def _again(options: argparse.Namespace, seed: int) -> str:
+    words = ["clusterlab", "check", options.what]
+    if options.like is not None:
+        words += ["--like", options.like]
+    if options.nodes is not None:
+        words += ["--nodes", str(options.nodes)]
+    return " ".join([*words, "--first-seed", str(seed), "--seeds", "1", "--save", "traces"])
+
+
 # --- lab ---------------------------------------------------------------------------------------
 
 
@@ -267,14 +357,24 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _judge(options: argparse.Namespace) -> int:
-    from clusterlab.check import jepsen  # noqa: PLC0415 - `clusterlab --help` stays quick
+    from clusterlab.check.judging import judge_file  # noqa: PLC0415 - `--help` stays quick
 
-    limit = {} if options.states is None else {"states_max": options.states}
-    verdict = jepsen.judge_file(
-        options.file, options.model, nil_is_unknown=options.nil_unknown, **limit
+    verdict = judge_file(
+        options.file,
+        options.model,
+        check=options.check,
+        nil_is_unknown=options.nil_unknown,
+        states_max=options.states,
+        stale_ms=options.ms,
+        stale_versions=options.versions,
     )
     colour = {True: "green", False: "bold red", None: "yellow"}[verdict.valid]
-    Console(highlight=False).print(f"[{colour}]{escape(verdict.explain())}[/]")
+    console = Console(highlight=False)
+    console.print(f"[{colour}]{escape(verdict.explain())}[/]")
+    if options.svg is not None:
+        from clusterlab.views import show  # noqa: PLC0415 - pictures load when they are used
+
+        console.print(f"The picture is in {show(verdict).save_svg(options.svg)}")
     return {True: 0, False: FAILED, None: UNKNOWN}[verdict.valid]
 
 

@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TypeAlias
 
+from clusterlab.check.hygiene import check_hygiene
 from clusterlab.check.linearizability import check_linearizability
 from clusterlab.check.locals import HANDLERS
 from clusterlab.check.properties import Property, check_properties
@@ -45,6 +46,7 @@ STORM_MS = 3_000.0
 PEACE_MS = 500.0
 """The shortest time that is looked at after the storm."""
 SLICE_MS = 20.0
+HYGIENE_STEPS = 100
 LINEARIZABLE = "linearizable"
 """The property that a history breaks which no order of its operations explains."""
 
@@ -217,11 +219,25 @@ def fuzz_trial(
                     break
     except KeyboardInterrupt:
         gathering.interrupted = True
-    report = gathering.report(time.perf_counter() - begun)
+    report = gathering.report(time.perf_counter() - begun, _hygiene(trials[0]))
     if report.seed is not None:
         with suppress(KeyboardInterrupt):
             report.run = trial_of(trials, report.seed).run(report.seed)
     return report
+
+
+def _hygiene(trial: Trial) -> list[str]:
+    """What is wrong with the first steps of the nodes, whatever the seed."""
+    servers = list(trial.nodes())
+    names = tuple(node.id for node in servers)
+    clients = trial.clients(names, 0) if trial.clients is not None else ()
+    try:
+        found = check_hygiene(
+            [*servers, *clients], operations=trial.invoke, steps_max=HYGIENE_STEPS
+        )
+    except NodeError:
+        return []  # the seeds tell of a handler that raises
+    return [str(finding) for finding in found]
 
 
 class _Run:

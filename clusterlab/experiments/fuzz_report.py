@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from clusterlab.check.properties import Property
 from clusterlab.core.trace import Trace
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from clusterlab.experiments.fuzz import SeedRun
 
 PROGRESS_EVERY_S = 1.0
+LINE_EVERY_S = 10.0
+"""Where a line cannot be written over."""
+SHOWN, LETTERS_MAX = 8, 300
 
 
 @dataclass
@@ -95,6 +98,8 @@ class FuzzReport:
     """Seeds that broke something."""
     events: int
     seconds: float
+    hygiene: tuple[str, ...] = ()
+    """What makes the nodes unfit to be checked: a step that does not depend on the state alone."""
     interrupted: bool = False
     run: SeedRun | None = field(default=None, repr=False)
     """The first seed that broke something, run again for its trace."""
@@ -102,7 +107,8 @@ class FuzzReport:
     @builtins.property  # a property below has taken the name
     def ok(self) -> bool:
         """Whether every seed was run, nothing broke, and everything happened that should."""
-        return not (self.broken or self.never or self.undecided or self.interrupted)
+        wrong = self.broken or self.never or self.undecided or self.hygiene
+        return not (wrong or self.interrupted)
 
     @builtins.property
     def seed(self) -> int | None:
@@ -132,6 +138,71 @@ class FuzzReport:
     def __bool__(self) -> bool:
         return self.ok
 
+    def __str__(self) -> str:
+        lines = [self._headline()]
+        for one in self.broken:
+            seeds = f"{one.seeds:,} of {self.seeds:,} seeds, first {one.first}"
+            lines.append(f"  {one.property} ({seeds}): {_short(one.explanation)}")
+        lines += [f"Unfit to be checked: {sentence}" for sentence in self.hygiene]
+        if self.undecided:
+            lines.append(f"Too hard to judge: the histories of seeds {_some(self.undecided)}.")
+        lines.append(f"Faults that struck: {_counts(self.fired) or 'none'}.")
+        lines.append(f"Operations: {_counts(self.operations) or 'none'}.")
+        if self.reached:
+            lines.append(f"Happened, in so many seeds: {_counts(self.reached)}.")
+        if self.never:
+            lines.append(f"Never happened: {', '.join(self.never)}.")
+        lines.append(
+            f"Run: {self.seeds:,} seeds, {self.events:,} events, in {self.seconds:.1f} s "
+            f"({self.seeds_per_s:.0f} seeds/s)."
+        )
+        return "\n".join(lines)
+
+    def _headline(self) -> str:
+        partly = f" INTERRUPTED after {self.seeds:,} of {self.of:,}." if self.interrupted else ""
+        if self.broken:
+            return f"VIOLATED by {len(self.failed):,} of {self.seeds:,} seeds.{partly}"
+        if not self.seeds:
+            return f"NOTHING is known: no seed has ended.{partly}"
+        if self.never:
+            return (
+                f"VACUOUS: nothing was violated, but {', '.join(self.never)} never happened in "
+                f"{self.seeds:,} seeds, so they say little: give the cluster more to do.{partly}"
+            )
+        if self.hygiene:
+            return f"UNFIT to be checked, so it means little that nothing broke.{partly}"
+        if self.undecided:
+            return f"NOT KNOWN: {len(self.undecided)} histories were too hard to judge.{partly}"
+        return f"HELD in all {self.seeds:,} seeds.{partly}"
+
+    def as_json(self) -> dict[str, Any]:
+        """The report without its trace, for `--json`."""
+        left_out = {"run", "broken"}
+        facts = {name: getattr(self, name) for name in FuzzReport.__dataclass_fields__}
+        return {
+            "ok": self.ok,
+            "broken": [one._asdict() for one in self.broken],
+            **{name: value for name, value in facts.items() if name not in left_out},
+            "seconds": round(self.seconds, 3),
+        }
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return {"text/plain": str(self)}
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {number:,}" for name, number in counts.items() if number)
+
+
+def _some(seeds: Sequence[int]) -> str:
+    more = f" and {len(seeds) - SHOWN} more" if len(seeds) > SHOWN else ""
+    return ", ".join(map(str, seeds[:SHOWN])) + more
+
+
+def _short(sentence: str) -> str:
+    """A sentence may quote a log of a hundred entries."""
+    return sentence if len(sentence) <= LETTERS_MAX else f"{sentence[:LETTERS_MAX]} ..."
+
 
 class Gathering:
     """Adds up verdicts as they come in."""
@@ -139,7 +210,7 @@ class Gathering:
     def __init__(self, of: int, properties: Sequence[Property], progress: ProgressHook) -> None:
         self._of = of
         self._sometimes = [one.name for one in properties if one.kind == "sometimes"]
-        self._hook = _to_stderr if progress is True else progress
+        self._hook = _Teller() if progress is True else progress
         self._verdicts: list[SeedVerdict] = []
         self._failed = 0
         self._begun = self._told = time.perf_counter()
@@ -155,8 +226,10 @@ class Gathering:
             done = len(self._verdicts)
             self._hook(Progress(done, self._of, self._failed, now - self._begun))
 
-    def report(self, seconds: float) -> FuzzReport:
+    def report(self, seconds: float, hygiene: Sequence[str]) -> FuzzReport:
         """Over all that were added."""
+        if isinstance(self._hook, _Teller):
+            self._hook.end()
         fired, operations, reached = Counter[str](), Counter[str](), Counter[str]()
         broken: dict[str, Broken] = {}
         for one in self._verdicts:
@@ -179,9 +252,27 @@ class Gathering:
             failed=[one.seed for one in self._verdicts if not one.ok],
             events=sum(one.events for one in self._verdicts),
             seconds=seconds,
+            hygiene=tuple(hygiene),
             interrupted=self.interrupted,
         )
 
 
-def _to_stderr(progress: Progress) -> None:
-    sys.stderr.write(f"{progress}\n")
+class _Teller:
+    """Writes progress to stderr: over and over in a terminal, else a line now and then."""
+
+    def __init__(self) -> None:
+        self._next_s = 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r\x1b[K{progress}\r")
+            sys.stderr.flush()
+        elif progress.seconds >= self._next_s:
+            self._next_s = progress.seconds + LINE_EVERY_S
+            sys.stderr.write(f"{progress}\n")
+
+    def end(self) -> None:
+        """Wipe the line that was written over and over."""
+        if sys.stderr.isatty():
+            sys.stderr.write("\x1b[K")
+            sys.stderr.flush()

@@ -6,9 +6,12 @@ planted in it, is tried as ours is.
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from clusterlab.check.invariants import paxos as paxos_invariants
@@ -16,6 +19,7 @@ from clusterlab.check.invariants import raft as raft_invariants
 from clusterlab.check.properties import Answer, eventually
 from clusterlab.check.world import NodeView, World
 from clusterlab.core.errors import ScenarioError
+from clusterlab.core.faults import check_name
 from clusterlab.core.network import Network
 from clusterlab.core.node import Message, Node, NodeId
 from clusterlab.core.spec import Add, Counter, KeyValue, Read, Spec
@@ -227,3 +231,56 @@ def _paxos(node: type[Any], size: int | None) -> tuple[Trial, ...]:
 SUBJECTS: dict[str, Subject] = {
     one.name: one for one in (Subject("raft", Raft, _raft), Subject("paxos", Paxos, _paxos))
 }
+
+
+# --- by name -------------------------------------------------------------------------------------
+
+
+def find(what: str, like: str | None = None, size: int | None = None) -> tuple[Trial, ...]:
+    """The trials of `raft`, `paxos`, or of a class `module:Class` that speaks `like` one of them.
+
+    Without `like`, a class counts as what it inherits from.
+    Raises ScenarioError for a name that is not there.
+    """
+    if ":" not in what:
+        check_name(what, SUBJECTS, "protocol to check")
+        return SUBJECTS[what].trials(None, size)
+    node = _load(what)
+    if like is not None:
+        check_name(like, SUBJECTS, "protocol to check")
+        return SUBJECTS[like].trials(node, size)
+    for subject in SUBJECTS.values():
+        if issubclass(node, subject.base):
+            return subject.trials(node, size)
+    raise ScenarioError(
+        f"{node.__name__} inherits from none of the protocols that can be checked: say which it "
+        f"speaks with --like {' or --like '.join(SUBJECTS)}."
+    )
+
+
+def _load(name: str) -> type[Node]:
+    """The Node class `module:Class`; modules are looked for in the working directory as well."""
+    module_name, _, class_name = name.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise ScenarioError(
+            f"cannot import {module_name} ({error}): name a module in this folder or one that is "
+            "installed, without .py."
+        ) from error
+    except Exception as error:
+        raise ScenarioError(
+            f"importing {module_name} raised {type(error).__name__} ({error}): mend it first."
+        ) from error
+    classes = {
+        key: value
+        for key, value in vars(module).items()
+        if isinstance(value, type) and issubclass(value, Node) and value is not Node
+    }
+    if not classes:
+        raise ScenarioError(f"{module_name} has no Node class: name a module that has one.")
+    check_name(class_name, classes, f"Node class in {module_name}")
+    return classes[class_name]
