@@ -62,6 +62,7 @@ class Engine(Cluster):
         seed: int = 0,
         speed: float = 1.0,
         record: bool = True,
+        start: bool = True,
     ) -> None:
         nodes = list(nodes)
         super().__init__(nodes, network=network, client=client, seed=seed, speed=speed)
@@ -80,7 +81,7 @@ class Engine(Cluster):
         self._stopped = False
         # The caller's nodes stay as they are: one list of nodes can start many clusters.
         self._hosts = {node.id: Host(self, node.copy(), self._random) for node in nodes}
-        for host in self._hosts.values():
+        for host in self._hosts.values() if start else ():
             self._start(host, None)
 
     @property

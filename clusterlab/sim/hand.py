@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple, cast
 
 from clusterlab.core.errors import ScenarioError
-from clusterlab.core.node import WORLD, Message, NodeId, Timer
+from clusterlab.core.node import WORLD, Deliver, Message, NodeId, Timer
 from clusterlab.core.trace import TraceEvent
 from clusterlab.sim.engine import MESSAGE, TIMER, Engine, Entry
 from clusterlab.sim.host import Host
@@ -83,6 +83,36 @@ class Hand(Engine):
             self._host(src)
             *_, msg, cause = self._take(src, dst, message)
             self._dropped(dst, src, msg, "lost", cause)
+
+    def lose(self, src: NodeId, dst: NodeId, msg: Message) -> None:
+        """Lose this very message, the oldest that is equal to it.
+
+        Raises ScenarioError if it is not on its way.
+        """
+        with self._lock:
+            entry = self._find(src, dst, msg)
+            if entry is None:
+                raise ScenarioError(f"{msg!r} is not on its way from {src} to {dst}.")
+            self._dropped(dst, src, msg, "lost", entry[-1])
+
+    def hand_over(self, src: NodeId, dst: NodeId, msg: Message, cause: int | None) -> None:
+        """Let a message arrive now, whatever the network thinks of it.
+
+        If it is on its way, it has arrived with that; `cause` is the event that sent it.
+        """
+        with self._lock:
+            host = self._awake(dst)
+            self._find(src, dst, msg)
+            seq = self._log(dst, "deliver", {"src": src, "msg": msg}, cause)
+            self._run(host, Deliver(src, msg), seq)
+
+    def _find(self, src: NodeId, dst: NodeId, msg: Message) -> Entry | None:
+        """Take the oldest message that is equal off the heap."""
+        found = [e for e in self._to_come(MESSAGE) if (e[4], e[3].id, e[5]) == (src, dst, msg)]
+        if not found:
+            return None
+        self._taken.add(found[0][1])
+        return found[0]
 
     def fire(self, node: NodeId, timer: str | None = None) -> None:
         """Let the next timer of `node` (of that class, if named) fire now.

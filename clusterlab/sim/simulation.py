@@ -36,6 +36,8 @@ class Simulation(Hand):
         False keeps the trace short, for speed: operations, notes, states, starts and errors,
         faults and the messages that they lost or doubled. Sends, deliveries, timers and saves
         are left out, and with them the causes of what is kept.
+    start:
+        False starts no node: for a simulation that goes on from elsewhere (`situation.py`).
 
     >>> from clusterlab.core.node import Message, Node, volatile
     >>> class Hello(Message):
@@ -64,10 +66,17 @@ class Simulation(Hand):
         seed: int = 0,
         speed: float = 1.0,
         record: bool = True,
+        start: bool = True,
     ) -> None:
         self._pace: Pace | None = None
         super().__init__(
-            nodes, network=network, client=client, seed=seed, speed=speed, record=record
+            nodes,
+            network=network,
+            client=client,
+            seed=seed,
+            speed=speed,
+            record=record,
+            start=start,
         )
 
     # --- time ---
