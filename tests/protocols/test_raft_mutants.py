@@ -13,6 +13,7 @@ import pytest
 
 from clusterlab.core.errors import HandlerRaised
 from clusterlab.core.node import NodeId, durable, volatile
+from clusterlab.lessons.mutants.clients import ReadsItsOwnState, RemembersNoSession
 from clusterlab.lessons.mutants.raft_election import (
     ComparesLengths,
     ComparesTerms,
@@ -146,6 +147,8 @@ MUTANTS: list[tuple[type[Raft], Callable[[], None]]] = [
     (NeverGoesBack, log.test_after_a_refusal_the_leader_goes_back_and_tries_again),
     (NeverSendsAgain, log.test_entries_that_were_lost_are_sent_again),
     (AcceptsWithoutPredecessor, lambda: log.test_entries_need_their_predecessor((3, 1))),
+    (RemembersNoSession, safety.test_a_command_that_was_executed_is_answered_and_not_executed_again),
+    (ReadsItsOwnState, safety.test_reads_take_the_way_of_writes),
     (ExecutesRepetitions, safety.test_a_command_that_stands_in_the_log_twice_is_executed_once),
     (AppendsRepetitions, safety.test_a_repetition_that_waits_already_is_not_appended_again),
     (AnswersBeforeCommitment, log.test_an_entry_is_committed_once_a_majority_holds_it),
