@@ -14,7 +14,7 @@ A server that is dead counts with what its disk holds.
 
 from __future__ import annotations
 
-from itertools import combinations, pairwise
+from itertools import combinations
 from typing import Any, NamedTuple
 
 from clusterlab.check.properties import Answer, Ghost, Property, always, always_step, sometimes
@@ -209,14 +209,13 @@ COMMITTED_IS_DURABLE = always(
 
 
 def _better_logs_hold_committed(world: World) -> Answer:
-    everyone = servers(world)
-    for a in everyone:
-        for b in everyone:
-            better = (last_term(a.log), len(a.log)) >= (last_term(b.log), len(b.log))
-            if better and not is_prefix(committed(b), a.log):
+    everyone = [(s, (last_term(s.log), len(s.log)), committed(s)) for s in servers(world)]
+    for a, better, _ in everyone:
+        for b, than, entries in everyone:
+            if better >= than and not is_prefix(entries, a.log):
                 return (
                     f"{a.id}'s log is at least as up-to-date as {b.id}'s, but lacks what {b.id} "
-                    f"has committed: {a.log} and {committed(b)}"
+                    f"has committed: {a.log} and {entries}"
                 )
     return True
 
@@ -236,7 +235,8 @@ def _indices_are_ordered(world: World) -> Answer:
                 f"{s.id} has applied {s.last_applied}, committed {s.commit_index} and holds "
                 f"{len(s.log)} entries"
             )
-        if any(a.term > b.term for a, b in pairwise(s.log)):
+        terms = [entry.term for entry in s.log]
+        if terms != sorted(terms):
             return f"the terms fall along the log of {s.id}: {s.log}"
         for peer, match in s.match_index.items():
             if match > len(s.log) or s.next_index[peer] <= match:
