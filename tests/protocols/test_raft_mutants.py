@@ -147,7 +147,10 @@ MUTANTS: list[tuple[type[Raft], Callable[[], None]]] = [
     (NeverGoesBack, log.test_after_a_refusal_the_leader_goes_back_and_tries_again),
     (NeverSendsAgain, log.test_entries_that_were_lost_are_sent_again),
     (AcceptsWithoutPredecessor, lambda: log.test_entries_need_their_predecessor((3, 1))),
-    (RemembersNoSession, safety.test_a_command_that_was_executed_is_answered_and_not_executed_again),
+    (
+        RemembersNoSession,
+        safety.test_a_command_that_was_executed_is_answered_and_not_executed_again,
+    ),
     (ReadsItsOwnState, safety.test_reads_take_the_way_of_writes),
     (ExecutesRepetitions, safety.test_a_command_that_stands_in_the_log_twice_is_executed_once),
     (AppendsRepetitions, safety.test_a_repetition_that_waits_already_is_not_appended_again),
