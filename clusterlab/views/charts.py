@@ -253,7 +253,7 @@ def messages(trace: Trace, every_ms: float = 100.0) -> Figure:
 
 
 def roles(trace: Trace) -> Figure:
-    """A row for each node: its role as its `status()` tells it, with term or ballot, and its death.
+    """A row for each node: its role as its `status()` tells it, with its epoch, and its death.
 
     Raises ScenarioError if no node of the trace tells its status.
     """

@@ -30,6 +30,7 @@ PARTS = (
     "stage",
     "tiles",
     "tape",
+    "causes",
     "controls",
     "cluster_view",
 )

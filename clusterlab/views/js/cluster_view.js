@@ -1,6 +1,7 @@
 // One picture in the page: it takes records from the kernel, shows a moment of them, and sends commands back.
 
 const APPLY_AT_ONCE = 40000; // records that wait for their moment; a page in the background lets them pile up
+const CAUSES_LIMIT = 40000; // records of a live run in which causes are looked for
 const KNOCK_MS = 400;
 const STEP_MS = 500; // the steps of a picture that must not move
 let views = 0;
@@ -62,7 +63,9 @@ class ClusterView {
     this.records = JSON.parse(past.records);
     this.live = past.live;
     this.model = new Model(past);
+    this.moments = null;
     if (!again) this.build(past);
+    this.tape.chosen = null;
     this.restart();
     if (this.live) {
       const frozen = again && this.clock.frozen;
@@ -91,9 +94,9 @@ class ClusterView {
     });
     this.bar = new NodeBar(this.live, (action) => this.act(action, this.stage.selected));
     this.legend = new Legend();
-    this.tape = new Tape();
+    this.tape = new Tape({ pick: (message) => this.pick(message) });
     this.transport = new Transport(this.live, past.can_pace, this.speed, {
-      play: () => this.play(), seek: (share) => this.seek(share), zoom: (factor) => this.tape.zoomBy(factor),
+      play: () => this.play(), step: (by) => this.step(by), seek: (share) => this.seek(share), zoom: (factor) => this.tape.zoomBy(factor),
       follow: () => { this.tape.back = null; }, speed: (value) => this.pace(value),
     });
     const player = this.live ? null : html("div", { class: "cl-toolbar cl-player" }, this.transport.element);
@@ -116,7 +119,11 @@ class ClusterView {
 
   add(content) {
     for (const name of content.clients) this.model.node(name, true).client = true;
-    for (const r of JSON.parse(content.records)) if (r.seq > (this.queue[this.queue.length - 1]?.seq ?? this.lastSeq)) this.queue.push(r);
+    for (const r of JSON.parse(content.records)) if (r.seq > (this.queue[this.queue.length - 1]?.seq ?? this.lastSeq)) {
+      this.queue.push(r);
+      this.records.push(r);
+    }
+    if (this.records.length > CAUSES_LIMIT) this.records.splice(0, CAUSES_LIMIT / 4);
     this.clock.heard(content.now_ms);
     if (this.queue.length - this.next > APPLY_AT_ONCE) this.applyUntil(Infinity, false);
   }
@@ -155,6 +162,17 @@ class ClusterView {
     else this.command({ do: action, node: name });
   }
 
+  // Show what led to a message and what followed from it; again, or beside all messages: show all.
+  pick(message) {
+    if (!message || message.seq === this.tape.chosen?.seq) {
+      if (this.tape.chosen) this.status.write("", false);
+      this.tape.chosen = null;
+      return;
+    }
+    const cone = this.tape.chosen = lightCone(this.records, message);
+    this.status.write(`${messageWords(message).split("\n").slice(0, 2).join(" ")}: ${messages(cone.before.size)} led to it (solid), ${messages(cone.after.size)} followed from it (dashed).`, false);
+  }
+
   choose(name) {
     this.stage.select(name);
     const command = this.live && commandFor(this.toolbar.tool, this.model.nodes.get(name));
@@ -174,7 +192,10 @@ class ClusterView {
     const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
     if (onNode && step) this.stage.nodes.focusNext(name, step);
     else if (onNode && (event.key === "Enter" || event.key === " ")) this.choose(name);
-    else if (event.key === "Escape") this.stage.select(null);
+    else if (event.key === "Escape") {
+      this.stage.select(null);
+      this.pick(null);
+    } else if (!this.live && (event.key === "." || event.key === ",")) this.step(event.key === "." ? 1 : -1);
     else if (event.key === "h" && this.live) this.command({ do: "heal" });
     else if (node && event.key === "p") this.act(node.paused ? "resume" : "pause", name);
     else if (node && { k: 1, r: 1, l: 1, i: 1 }[event.key]) {
@@ -196,12 +217,25 @@ class ClusterView {
 
   // Show the moment after this share of a recorded run.
   seek(share) {
-    const at = this.clock.from + share * (this.clock.to - this.clock.from);
+    this.seekTo(this.clock.from + share * (this.clock.to - this.clock.from));
+  }
+
+  seekTo(at) {
     this.restart();
     this.queue = this.records;
     this.clock.shown = at;
     this.applyUntil(at, false);
     this.tape.back = null;
+  }
+
+  // To the next moment at which something happened (1), or to the one before (-1), and say what it was.
+  step(by) {
+    this.moments ??= new Moments(this.records);
+    const at = this.moments.from(this.clock.shown, by);
+    if (at === undefined) return;
+    this.clock.playing = false;
+    this.seekTo(at);
+    this.status.write(`${msText(at)}: ${this.moments.words(at)}.`, false);
   }
 
   pace(value) {
@@ -242,6 +276,8 @@ class ClusterView {
     this.transport.update(this.clock, this.tape.following);
   }
 }
+
+const messages = (count) => `${count.toLocaleString("en-US")} ${count === 1 ? "message" : "messages"}`;
 
 function render({ model, el }) {
   const view = new ClusterView(model, el);

@@ -105,7 +105,7 @@ class NodeBar {
     this.words = html("span", { class: "cl-chosenwords" });
     this.idle = html("span", { class: "cl-idle", text: live
       ? "Tab and the arrow keys move among the nodes. k kills, r restarts, p pauses, i isolates, h heals."
-      : "A recorded run. Choose a node to read its state; drag the diagram to look back." });
+      : "A recorded run. Comma and full stop step through its events; choose a node to read its state, a message for what led to it." });
     this.group = html("div", { class: "cl-actions", role: "group", "aria-label": "actions on the chosen node" }, ...Object.values(this.buttons));
     this.element = html("div", { class: "cl-bar" }, this.idle, this.name, this.words, html("span", { class: "cl-spring" }), this.group);
   }
@@ -198,6 +198,10 @@ class Transport {
     const button = (action, text, title, press) => html("button", {
       type: "button", class: "cl-button cl-small", "data-do": action, title, "aria-label": title, text, onclick: press,
     });
+    this.steps = live ? [] : [
+      button("step-back", "‹", "Step to the event before (,)", () => on.step(-1)),
+      button("step", "›", "Step to the next event (.)", () => on.step(1)),
+    ];
     this.play = button(live ? "freeze" : "play", "", "", on.play);
     this.slider = html("input", { type: "range", class: "cl-slider", "data-do": "seek", min: 0, max: 1000, value: 0, "aria-label": "moment of the run", oninput: () => on.seek(this.slider.valueAsNumber / 1000) });
     this.speeds = html("select", { class: "cl-speed", "data-do": "speed", "aria-label": "speed", title: "ms of the cluster's time for each ms of yours", onchange: () => on.speed(Number(this.speeds.value)) },
@@ -205,7 +209,7 @@ class Transport {
     this.now = button("now", "To now", "Follow the present again", on.follow);
     this.time = html("span", { class: "cl-time" });
     this.element = html("div", { class: "cl-transport" },
-      this.play, live ? null : this.slider, live ? null : this.time, !live || canPace ? this.speeds : null);
+      this.play, ...this.steps, live ? null : this.slider, live ? null : this.time, !live || canPace ? this.speeds : null);
     this.zoom = html("div", { class: "cl-transport" }, this.now,
       button("zoom-out", "−", "Show more time", () => on.zoom(1 / 1.6)),
       button("zoom-in", "+", "Show less time", () => on.zoom(1.6)));

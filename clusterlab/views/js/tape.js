@@ -6,12 +6,15 @@ const TOP = 26;
 const AXIS = 24;
 const RIGHT = 16;
 const WINDOW_REAL_MS = 9000;
+const PAST_COLOUR = "#0072B2", FUTURE_COLOUR = "#D55E00";
 
 class Tape {
-  constructor() {
+  constructor(on) {
+    this.on = on; // {pick(message or null)}
+    this.chosen = null; // {seq, before, after} of the message whose causes and consequences are shown
     this.canvas = html("canvas", {
       class: "cl-tapecanvas", role: "img", tabindex: "0",
-      "aria-label": "space-time diagram: a lane for each node, a line for each message. Left and right arrow keys look back and forth, plus and minus zoom, End returns to now.",
+      "aria-label": "space-time diagram: a lane for each node, a line for each message. Left and right arrow keys look back and forth, plus and minus zoom, End returns to now; the square brackets choose a message, whose causes and consequences are then shown.",
     });
     this.hint = html("div", { class: "cl-tip", hidden: true });
     this.element = html("div", { class: "cl-tape" }, this.canvas, this.hint);
@@ -25,18 +28,23 @@ class Tape {
 
   listen() {
     this.canvas.addEventListener("pointerdown", (e) => {
-      this.grip = { x: e.clientX, right: this.right };
+      this.grip = { x: e.clientX, right: this.right, moved: false };
       this.canvas.setPointerCapture(e.pointerId);
     });
     this.canvas.addEventListener("pointermove", (e) => {
       const box = this.canvas.getBoundingClientRect();
       this.pointer = { x: e.clientX - box.left, y: e.clientY - box.top };
-      if (this.grip && Math.abs(e.clientX - this.grip.x) > 3) {
+      if (this.grip && (this.grip.moved || Math.abs(e.clientX - this.grip.x) > 3)) {
+        this.grip.moved = true;
         this.look(this.grip.right - ((e.clientX - this.grip.x) * this.span) / this.inner);
       }
     });
     const release = () => { this.grip = null; };
-    this.canvas.addEventListener("pointerup", release);
+    this.canvas.addEventListener("pointerup", () => {
+      const clicked = this.grip && !this.grip.moved && this.pointer && this.view;
+      release();
+      if (clicked) this.on.pick(this.tiles.at(this.view, this.pointer.x, this.pointer.y));
+    });
     this.canvas.addEventListener("pointercancel", release);
     this.canvas.addEventListener("pointerleave", () => { this.pointer = null; this.hint.hidden = true; });
     this.canvas.addEventListener("wheel", (e) => {
@@ -52,6 +60,7 @@ class Tape {
       else if (e.key === "+" || e.key === "=") this.zoomBy(1.6);
       else if (e.key === "-") this.zoomBy(1 / 1.6);
       else if (e.key === "End") this.back = null;
+      else if (e.key === "]" || e.key === "[") this.pickNext(e.key === "]" ? 1 : -1);
       else return;
       e.preventDefault();
       e.stopPropagation();
@@ -65,6 +74,14 @@ class Tape {
   // Let `t` be the right edge; at the present, follow again.
   look(t) {
     this.back = t >= this.now ? null : Math.max(t, Math.min(this.now, this.span * 0.25));
+  }
+
+  // From the keyboard: the message sent after the chosen one, or before it; first the newest in the window.
+  pickNext(by) {
+    const shown = this.view ? this.tiles.overlapping(this.view.model, this.view.left, this.view.right) : [];
+    const at = shown.findIndex((m) => m.seq === this.chosen?.seq);
+    const next = at < 0 ? shown[shown.length - 1] : shown[at + by];
+    if (next) this.on.pick(next);
   }
 
   get following() {
@@ -100,6 +117,7 @@ class Tape {
       x: (t) => GUTTER + ((t - this.right + this.span) * this.inner) / this.span,
       y: new Map(lanes.map((name, i) => [name, TOP + step * (i + 0.5)])),
     };
+    this.view = view;
     view.c.clearRect(0, 0, width, height);
     this.drawAxis(view);
     view.c.save();
@@ -108,6 +126,7 @@ class Tape {
     view.c.clip();
     this.drawLanes(view);
     this.tiles.draw(view);
+    this.drawChosen(view);
     this.drawMarks(view);
     view.c.restore();
     this.drawNames(view, lanes);
@@ -192,6 +211,35 @@ class Tape {
       addCross(c, to, at, 4);
       c.stroke();
     }
+  }
+
+  // The chosen message, what led to it (solid) and what followed from it (dashed); all else steps back.
+  drawChosen(view) {
+    if (!this.chosen) return;
+    const { c, model, theme, width, height } = view;
+    c.globalAlpha = 0.78;
+    c.fillStyle = theme.ground;
+    c.fillRect(GUTTER, TOP, width - GUTTER, height - TOP - AXIS);
+    c.globalAlpha = 1;
+    const { seq, before, after } = this.chosen;
+    const paths = { before: new Path2D(), after: new Path2D(), self: new Path2D() };
+    for (const m of this.tiles.overlapping(model, view.left, view.right)) {
+      const path = m.seq === seq ? paths.self : before.has(m.seq) ? paths.before : after.has(m.seq) ? paths.after : null;
+      const line = path && this.tiles.lineOf(view, m);
+      if (!line) continue;
+      path.moveTo(line.x1, line.y1);
+      path.lineTo(line.x2, line.y2);
+    }
+    c.lineCap = "round";
+    for (const [part, colour, lineWidth, dash] of [
+      ["before", PAST_COLOUR, 2, []], ["after", FUTURE_COLOUR, 2, [6, 5]], ["self", theme.ink, 4, []],
+    ]) {
+      c.strokeStyle = part === "self" ? colour : onGround(colour, theme);
+      c.lineWidth = lineWidth;
+      c.setLineDash(dash);
+      c.stroke(paths[part]);
+    }
+    c.setLineDash([]);
   }
 
   drawMarks(view) {

@@ -1,0 +1,166 @@
+"""Stepping through a recorded run, and the causes and consequences of a message."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from clusterlab.views.records import record
+from tests.views.conftest import Bye, Hello, Story, a_run
+from tests.views.test_browser import a_real_run
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+def relay() -> tuple[Story, dict[str, int]]:
+    """a tells b, b tells c; meanwhile c tells a, which nobody waits for."""
+    story = Story(("a", "b", "c"))
+    sent = {}
+    sent["first"] = story.at(10).send("a", "b", Hello("one"))
+    sent["beside"] = story.at(12).send("c", "a", Bye())
+    story.at(20).deliver(sent["first"])
+    sent["second"] = story.send("b", "c", Hello("two"))
+    story.at(22).deliver(sent["beside"])
+    story.at(30).deliver(sent["second"])
+    sent["third"] = story.send("c", "b", Bye())
+    story.at(40).deliver(sent["third"])
+    return story, sent
+
+
+# ---- stepping ------------------------------------------------------------------------------------
+
+
+def test_a_run_is_stepped_event_by_event_and_back(show_page: Any) -> None:
+    screen = show_page(relay()[0].trace)
+    screen.js("view.seek(0)")
+    for at in (20, 22, 30, 40, 40):
+        screen.button("step").click()
+        assert screen.js("view.clock.shown") == at
+    assert screen.status == "40 ms: b receives Bye from c."
+    for at in (30, 22):
+        screen.button("step-back").click()
+        assert screen.js("view.clock.shown") == at
+    assert screen.status == "22 ms: a receives Bye from c."
+    screen.page.keyboard.press(",")
+    assert screen.status == "20 ms: b receives Hello(text='one') from a."
+    screen.page.keyboard.press(".")
+    assert screen.js("view.clock.shown") == 22
+
+
+def test_stepping_stops_the_play_and_shows_the_moment_exactly(show_page: Any) -> None:
+    screen = show_page(a_run().trace, start="play")
+    expect(screen.button("play")).to_have_text("Pause")
+    screen.js("view.seek(0)")
+    screen.page.keyboard.press(".")  # the picture has no focus yet: nobody listens
+    screen.button("step").click()
+    expect(screen.button("play")).to_have_text("Pause")
+    screen.wait(50)
+    expect(screen.button("play")).to_have_text("Play")
+    assert screen.js("view.clock.shown") == 30
+    assert screen.status == "30 ms: n4 was killed."
+    expect(screen.node("n4")).to_have_attribute("data-health", "dead")
+    screen.button("step-back").click()
+    assert screen.js("view.clock.shown") == 30, "there is nothing before it"
+
+
+def test_every_kind_of_event_has_its_sentence(show_page: Any) -> None:
+    trace = a_real_run()
+    screen = show_page(trace)
+    screen.button("step-back").click()
+    words = screen.js("view.moments.times.map(t => view.moments.words(t))")
+    assert len(words) > 200
+    assert not [text for text in words if "undefined" in text or "null" in text or not text]
+    assert any("is cut: n1 n2 | n3 n4 n5" in text for text in words)
+
+
+def test_a_live_picture_is_not_stepped(show_page: Any) -> None:
+    screen = show_page(a_run().trace, live=True)
+    expect(screen.page.locator("[data-do=step]")).to_have_count(0)
+
+
+# ---- causes and consequences ---------------------------------------------------------------------
+
+
+def test_a_click_on_a_message_shows_what_led_to_it_and_what_followed(show_page: Any) -> None:
+    story, sent = relay()
+    screen = show_page(story.trace)
+    middle = screen.js(
+        "(() => { const v = view.tape.view, m = view.model.messages.find(m => m.seq === given);"
+        " const l = view.tape.tiles.lineOf(v, m), b = view.tape.canvas.getBoundingClientRect();"
+        " return [b.left + (l.x1 + l.x2) / 2, b.top + (l.y1 + l.y2) / 2]; })()",
+        sent["second"],
+    )
+    screen.page.mouse.click(*middle)
+    screen.wait(50)
+    assert screen.js("[...view.tape.chosen.before]") == [sent["first"]]
+    assert screen.js("[...view.tape.chosen.after]") == [sent["third"]]
+    assert screen.status == (
+        "b → c Hello(text='two'): 1 message led to it (solid), 1 message followed from it (dashed)."
+    )
+    screen.page.keyboard.press("Escape")
+    assert screen.js("view.tape.chosen") is None
+    assert screen.status == ""
+
+
+def test_a_drag_chooses_nothing(show_page: Any) -> None:
+    screen = show_page(relay()[0].trace)
+    box = screen.page.locator(".cl-tapecanvas").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    screen.page.mouse.move(x, y)
+    screen.page.mouse.down()
+    screen.page.mouse.move(x + 60, y)
+    screen.page.mouse.move(x, y)
+    screen.page.mouse.up()
+    screen.wait(50)
+    assert screen.js("view.tape.chosen") is None
+
+
+def test_messages_are_chosen_from_the_keyboard(show_page: Any) -> None:
+    story, sent = relay()
+    screen = show_page(story.trace)
+    screen.page.locator(".cl-tapecanvas").focus()
+    chosen = []
+    for key in "][[[[]":
+        screen.page.keyboard.press(key)
+        chosen.append(screen.js("view.tape.chosen?.seq ?? null"))
+    order = [sent["third"], sent["second"], sent["beside"], sent["first"]]
+    assert chosen == [*order, sent["first"], sent["beside"]]
+
+
+def test_the_chosen_message_stands_out(show_page: Any) -> None:
+    story, sent = relay()
+    screen = show_page(story.trace)
+    before = screen.page.locator(".cl-tapecanvas").screenshot()
+    screen.js("view.pick(view.model.messages.find(m => m.seq === given))", sent["second"])
+    screen.wait(50)
+    assert screen.page.locator(".cl-tapecanvas").screenshot() != before
+    screen.js("view.pick(null)")
+    screen.wait(50)
+    assert screen.page.locator(".cl-tapecanvas").screenshot() == before
+
+
+def test_the_browser_and_python_agree_on_causes(show_page: Any) -> None:
+    trace = a_real_run()
+    screen = show_page(trace)
+    known = {event.seq for event in trace if record(event) is not None}
+    sends = [event.seq for event in trace.of("send") if event.seq in known]
+    for seq in sends[:: len(sends) // 12]:
+        screen.js("view.pick(view.model.messages.find(m => m.seq === given))", seq)
+        seen = screen.js("[[...view.tape.chosen.past], [...view.tape.chosen.future]]")
+        past = {event.seq for event in trace.causes(seq)} & known
+        future = {event.seq for event in trace.consequences(seq)} & known
+        assert [set(seen[0]), set(seen[1])] == [past, future]
+
+
+def test_a_live_run_knows_causes_too(show_page: Any, story: Story) -> None:
+    screen = show_page(story.trace, live=True)
+    begin = len(story.trace)
+    first = story.at(100).send("n1", "n2", Hello())
+    story.at(110).deliver(first)
+    second = story.send("n2", "n3", Hello())
+    story.at(120).deliver(second)
+    screen.tell_events(story.events[begin:], 200)
+    screen.js("view.pick(view.model.messages.find(m => m.seq === given))", second)
+    assert screen.js("[...view.tape.chosen.before]") == [first]
