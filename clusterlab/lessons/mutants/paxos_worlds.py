@@ -143,7 +143,8 @@ def hunting(
 ) -> Hunt:
     """Every schedule of some ballots; then, if it can be, the learners learn two values.
 
-    Nobody is told that it is turned down: who keeps silent is as safe.
+    Acceptors do not tell whom they turn down. That is as safe, and without the refusals two ballots
+    have 4,761 states instead of 2,263,060.
     """
     prefix = tuple(after)
     world = {"network": "set", "timers": 0, "invoke": wishes(ballots), **world}
