@@ -33,23 +33,9 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, NamedTuple
 
 from clusterlab.check.agreement import STEPS
-from clusterlab.check.replay import ScriptEnv, replay, shows
-from clusterlab.core.errors import NodeError
+from clusterlab.check.lives import lives_of
 from clusterlab.core.history import Invoke
-from clusterlab.core.node import (
-    WORLD,
-    Deliver,
-    Event,
-    Fire,
-    Node,
-    NodeId,
-    Save,
-    Start,
-    Step,
-    restart,
-    step,
-    write,
-)
+from clusterlab.core.node import WORLD, Node, NodeId
 from clusterlab.core.trace import Trace, TraceEvent
 from clusterlab.core.values import apply_change
 
@@ -136,7 +122,7 @@ class _Teller:
         for event in trace:
             if event.cause is not None and event.kind not in ("deliver", "drop"):
                 self.outputs[event.cause].append(event)
-        self.lives = _lives(trace, nodes)
+        self.lives = lives_of(trace, nodes)
         self.moments = self._moments()
         # (node, field) -> the event that gave it its value, in words; likewise of what was lost.
         self.told: dict[tuple[NodeId, str], tuple[int, str]] = {}
@@ -160,7 +146,7 @@ class _Teller:
                 text = self._sentence(self.moments[seq], self.moments[after or 0] if back else None)
                 node = self.moments[seq].begin.node or ""
                 sentences.append(Sentence(seq, node, text))
-        end = f"So {name} is violated: {explanation}." if name else ""
+        end = f"So {name} is violated: {explanation.rstrip('.')}." if name else ""
         return Story(tuple(sentences), end)
 
     # --- what is told ---
@@ -291,18 +277,24 @@ class _Teller:
 
 
 def by_node(needs: Mapping[int, Iterable[int]], owners: Mapping[int, NodeId]) -> list[int]:
-    """An order in which everything comes after what it needs, with few changes of the owner."""
+    """An order in which everything comes after what it needs, and soon after it.
+
+    It stays with one owner as long as it can, and then follows the newest cause.
+    """
     waiting = {item: set(before) for item, before in needs.items()}
-    order: list[int] = []
+    place: dict[int, int] = {}
+    last = None
     while waiting:
-        ready = [item for item, before in waiting.items() if not before]
-        mine = [item for item in ready if order and owners[item] == owners[order[-1]]]
-        item = min(mine or ready)
-        order.append(item)
+        ready = [item for item, before in waiting.items() if before <= place.keys()]
+        mine = [item for item in ready if owners[item] == last]
+        newest = {
+            item: max((place[one] for one in needs[item]), default=-1) for item in mine or ready
+        }
+        item = min(newest, key=lambda one: (-newest[one], one))
+        place[item] = len(place)
+        last = owners[item]
         del waiting[item]
-        for before in waiting.values():
-            before.discard(item)
-    return order
+    return list(place)
 
 
 def _is_input(event: TraceEvent) -> bool:
@@ -381,61 +373,3 @@ def _write(fields: dict[str, Any], outputs: Iterable[TraceEvent]) -> None:
         if one.kind == "save":
             for name, value in one.data["values"].items():
                 fields[name] = apply_change(fields.get(name, ()), value)
-
-
-# --- what the nodes were --------------------------------------------------------------------------
-
-
-def _lives(trace: Trace, nodes: Sequence[Node]) -> dict[int, tuple[Node, Node]]:
-    """The node before and after each of its inputs, by the seq of the event."""
-    if not nodes:
-        return {}
-    choices = replay(trace, nodes).choices
-    lives: dict[int, tuple[Node, Node]] = {}
-    for node in nodes:
-        lives.update(_life(node, trace, choices))
-    return lives
-
-
-def _life(
-    node: Node, trace: Trace, choices: Mapping[int, tuple[int, ...]]
-) -> dict[int, tuple[Node, Node]]:
-    life: dict[int, tuple[Node, Node]] = {}
-    disk, skewed, born = node.saved(), (0.0, 1.0, 0.0), -1
-    deaths = {e.cause: e.data["effects"] for e in trace.of("kill", node=node.id)}
-    for event in trace.of(node=node.id):
-        if event.kind == "skew":
-            skewed = (event.data["offset_ms"], event.data["rate"], event.at_ms)
-        elif event.kind == "kill" and event.cause is None:
-            dead = restart(node, disk)
-            life[event.seq] = (node, dead)
-            node = dead
-        elif event.kind == "restart":
-            old, node = node, restart(node, disk if event.data["disk"] == "keep" else {})
-            disk = node.saved()
-            life[event.seq], born = (old, node), event.seq
-        elif event.kind in STEPS:
-            now_ms = event.data.get("now_ms", shows(event.at_ms, skewed))
-            env = ScriptEnv(now_ms, choices.get(event.seq, ()))
-            made = _take(node, event, env)
-            for effect in made.effects[: deaths.get(event.seq)]:
-                if isinstance(effect, Save):
-                    write(disk, effect)
-            life[event.seq] = (node, made.node)
-            if event.kind == "start" and event.cause == born:
-                life[born] = (life[born][0], made.node)
-            node = restart(node, disk) if event.seq in deaths else made.node
-    return life
-
-
-def _take(node: Node, event: TraceEvent, env: ScriptEnv) -> Step:
-    """One step; of a node that fails, nothing."""
-    what: Event = Start()
-    if event.kind == "deliver":
-        what = Deliver(event.data["src"], event.data["msg"])
-    elif event.kind == "fire":
-        what = Fire(event.data["timer"])
-    try:
-        return step(node, what, env)
-    except NodeError:
-        return Step(node, ())
