@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from clusterlab.core.pictures import draw_with
+
 if TYPE_CHECKING:
     from clusterlab.check.linearizability import check_linearizability
     from clusterlab.cluster import Cluster
@@ -114,6 +116,15 @@ def __getattr__(name: str) -> Any:
     value = getattr(import_module(f"clusterlab.{_HOME_OF[name]}"), name)
     globals()[name] = value
     return value
+
+
+def _draw(value: object) -> str | None:
+    """The picture of a value, by views that are loaded when the first is shown."""
+    svg: str | None = import_module("clusterlab.views").svg_of(value)
+    return svg
+
+
+draw_with(_draw)
 
 
 def __dir__() -> list[str]:

@@ -1,7 +1,8 @@
 """Pictures of a cluster, drawn from the records of its trace alone.
 
 `watch(cluster)` shows a cluster while it runs and lets one kill, pause and cut with a click;
-`show(trace)` plays a recorded run; `save_html` writes one file that plays it without a kernel.
+`show(trace)` plays a recorded run, `show(verdict)` draws why a history is judged as it is;
+`save_html` writes one file that plays a run without a kernel.
 The widget libraries are imported when a picture is first asked for.
 """
 
@@ -9,15 +10,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
+from clusterlab.check.verdict import Verdict
 from clusterlab.core.cluster import Cluster
 from clusterlab.core.trace import Trace
 
 if TYPE_CHECKING:
     from clusterlab.views.cluster_view import ClusterView
+    from clusterlab.views.interval_chart import IntervalChart
 
-__all__ = ["save_html", "show", "watch"]
+__all__ = ["save_html", "show", "svg_of", "watch"]
 
 
 def watch(cluster: Cluster, speed: float | None = None) -> ClusterView:
@@ -37,11 +40,26 @@ def watch(cluster: Cluster, speed: float | None = None) -> ClusterView:
     return ClusterView.watch(cluster, pace)
 
 
-def show(trace: Trace) -> ClusterView:
-    """A picture that plays a recorded run."""
+@overload
+def show(what: Trace) -> ClusterView: ...
+@overload
+def show(what: Verdict) -> IntervalChart: ...
+def show(what: Trace | Verdict) -> ClusterView | IntervalChart:
+    """A picture that plays a recorded run, or one that shows why a history is judged as it is."""
+    if isinstance(what, Verdict):
+        from clusterlab.views.interval_chart import IntervalChart  # noqa: PLC0415 - as below
+
+        return IntervalChart(what)
     from clusterlab.views.cluster_view import ClusterView  # noqa: PLC0415 - widgets load when used
 
-    return ClusterView.show(trace)
+    return ClusterView.show(what)
+
+
+def svg_of(what: object) -> str | None:
+    """The still picture of what a notebook shows; None if there is none."""
+    if isinstance(what, Verdict) and what.history is not None:
+        return show(what).svg()
+    return None
 
 
 def save_html(trace: Trace, path: str | os.PathLike[str]) -> Path:

@@ -59,7 +59,7 @@ def picture(state: State) -> str:
         *(_server(state, state.nodes[name], ring) for name in state.servers),
         *(part for name in state.servers for part in _words_beside(state.nodes[name], ring)),
         *(part for name in clients for part in _client(state.nodes[name], clients[name])),
-        _text(24, HEIGHT + 12, words, 13, INK),
+        text_at(24, HEIGHT + 12, words, 13, INK),
         *_legend(state),
     ]
     return element(
@@ -84,7 +84,7 @@ def _client_place(i: int, state: State) -> Point:
     return x, HEIGHT / 2 + (i % column - (rows - 1) / 2) * min(64, (HEIGHT - 60) / rows)
 
 
-def _text(
+def text_at(
     x: float,
     y: float,
     text: str,
@@ -93,6 +93,7 @@ def _text(
     anchor: str = "start",
     weight: int = 400,
 ) -> str:
+    """A line of text; `y` is where it stands on."""
     return element(
         "text",
         escape(text),
@@ -220,7 +221,7 @@ def _server(state: State, node: NodeState, layout: Layout) -> str:
     if radius >= SMALL:
         y = radius * (-0.06 if node.paused else 0.2)
         size = round(min(16, radius * 0.56), 1)
-        parts.append(_text(0, y, shorten(node.name, 4), size, ink, "middle", 600))
+        parts.append(text_at(0, y, shorten(node.name, 4), size, ink, "middle", 600))
     if node.paused:
         y = radius * 0.36 if radius >= SMALL else -4
         parts.append(element("path", d=f"M-4 {y:.1f} v8 M4 {y:.1f} v8", stroke=ink, stroke_width=3))
@@ -273,7 +274,7 @@ def _words_beside(node: NodeState, layout: Layout) -> Iterator[str]:
         across, away = math.cos(turn), radius + 11
         anchor = "start" if across > 0.4 else "end" if across < -0.4 else "middle"
         x, y = x + across * away, y + math.sin(turn) * away * 1.15 + 3.5
-        yield _text(x, y, shorten(node.name, 16), 10, INK, anchor, 600)
+        yield text_at(x, y, shorten(node.name, 16), 10, INK, anchor, 600)
         return
     crowd = len(layout.places) > CROWD
     head, label = ("", "") if crowd else (node_words(node), node.label)
@@ -285,8 +286,8 @@ def _words_beside(node: NodeState, layout: Layout) -> Iterator[str]:
         "right": (away, -1.0, "start"),
         "below": (0.0, away + 9, "middle"),
     }[_side(node.name, layout)]
-    yield _text(x + dx, y + dy + (0 if label else 5), shorten(head, 34), 13, INK, anchor, 600)
-    yield _text(x + dx, y + dy + 16, shorten(label, 34), 12, MUTED, anchor)
+    yield text_at(x + dx, y + dy + (0 if label else 5), shorten(head, 34), 13, INK, anchor, 600)
+    yield text_at(x + dx, y + dy + 16, shorten(label, 34), 12, MUTED, anchor)
 
 
 def _side(name: NodeId, layout: Layout) -> str:
@@ -322,10 +323,10 @@ def _client(node: NodeState, place: Point) -> Iterator[str]:
     box = element(
         "rect", x=-17, y=-13, width=34, height=26, rx=7, fill=ground, stroke=ink, stroke_width=1.5
     )
-    name = _text(0, 4.5, shorten(node.name, 4), 12, ink, "middle", 600)
+    name = text_at(0, 4.5, shorten(node.name, 4), 12, ink, "middle", 600)
     yield element("g", box + name, class_="node", data_node=node.name, transform=_at(place))
     if node.health != "up":
-        yield _text(place[0], place[1] + 28, node.health, 11, MUTED, "middle")
+        yield text_at(place[0], place[1] + 28, node.health, 11, MUTED, "middle")
 
 
 def _legend(state: State) -> Iterator[str]:
@@ -334,7 +335,7 @@ def _legend(state: State) -> Iterator[str]:
     for name in state.types:
         shape = _message_shape(message_look(name, state.types))
         yield element("g", shape, transform=_at((x, HEIGHT + 34)))
-        yield _text(x + 10, HEIGHT + 38, name, 12, MUTED)
+        yield text_at(x + 10, HEIGHT + 38, name, 12, MUTED)
         x += 34 + 6.6 * len(name)
 
 
