@@ -19,6 +19,7 @@ Entries are in the order in which they happened; `time` (ns) is shown but never 
 | mutex | acquire, release; whoever holds it, as in Knossos |
 | set | add v, remove v, read |
 | counter | add n (none: 1), inc, dec, read |
+| ids | generate, which returns one |
 
 A read of nil is a read of what was never written; with `nil_is_unknown` it is one of which nobody
 knows what it returned, as Knossos takes it.
@@ -35,9 +36,15 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from clusterlab.check.edn import read_edn
-from clusterlab.check.linearizability import STATES_MAX, check_linearizability
-from clusterlab.check.models import AddElement, AppendText, ReadSet, RemoveElement, Set, TextStore
-from clusterlab.check.verdict import Verdict
+from clusterlab.check.models import (
+    AddElement,
+    AppendText,
+    GenerateId,
+    ReadSet,
+    RemoveElement,
+    Set,
+    TextStore,
+)
 from clusterlab.core.errors import ScenarioError, TraceError
 from clusterlab.core.history import History, Operation, Outcome
 from clusterlab.core.node import Message
@@ -68,7 +75,8 @@ _LOG = re.compile(r"(?:^|\s-\s)\s*(:?[\w-]+)\s+:(invoke|ok|fail|info)\s+:([\w-]+
 class Model(NamedTuple):
     """How the operations of a kind of history are called here, and the object that they are on."""
 
-    spec: Spec
+    spec: Spec | None
+    """None: no sequential object says what is right."""
     calls: Mapping[str, Callable[[Any], Message]]
     """From `f`, of the value of the invocation."""
     reads: frozenset[str]
@@ -131,58 +139,35 @@ MODELS: dict[str, Model] = {
         },
         frozenset({"read"}),
     ),
+    "ids": Model(None, {"generate": lambda _: GenerateId()}, frozenset({"generate"})),
 }
 
 
-def judge_file(
-    path: str | Path, model: str, *, nil_is_unknown: bool = False, states_max: int = STATES_MAX
-) -> Verdict:
-    """Whether the history in a file is linearizable.
-
-    Parameters
-    ----------
-    path:
-        EDN, JSON, JSON lines, Jepsen's log, or a trace of this project.
-    model:
-        One of MODELS.
-    nil_is_unknown:
-        Reads of nil say nothing, as in Knossos; else they saw what was never written.
-    states_max:
-        As of `check_linearizability`.
-
-    Raises ScenarioError if there is no such model or it lacks an operation, TraceError if the file
-    cannot be read.
-    """
-    spec = _model(model).spec
-    history = read_history(path, model, nil_is_unknown=nil_is_unknown)
-    return check_linearizability(history, spec, states_max=states_max)
-
-
-def read_history(path: str | Path, model: str, *, nil_is_unknown: bool = False) -> list[Operation]:
-    """The operations that a file holds, in the words of a model; see `judge_file`."""
+def read_history(path: str | Path, model: str, *, nil_is_unknown: bool = False) -> History:
+    """The operations that a file holds, in the words of a model; see `judging.judge_file`."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise TraceError(f"cannot read {path}: {error}; name a file with a history.") from error
     if text.startswith('{"clusterlab_trace"'):
-        operations = list(History.of(Trace.load(path)))
+        history = History.of(Trace.load(path))
     else:
-        operations = parse_history(text, model, name=str(path), nil_is_unknown=nil_is_unknown)
-    if not operations:
+        history = History(parse_history(text, model, name=str(path), nil_is_unknown=nil_is_unknown))
+    if not history.operations:
         raise TraceError(f"{path} holds no operation of a client: record it again.")
-    return operations
+    return history
 
 
 def parse_history(
     text: str, model: str, *, name: str = "the history", nil_is_unknown: bool = False
 ) -> list[Operation]:
-    """The operations that a text holds, in the words of a model; see `judge_file`.
+    """The operations that a text holds, in the words of a model; see `read_history`.
 
     >>> text = "{:process 0 :type :invoke :f :read :value nil} {:process 0 :type :ok :f :read}"
     >>> [str(operation) for operation in parse_history(text, "register")]
     ['0 Read() -> ok None [0.0, 1.0] ms']
     """
-    kind = _model(model)
+    kind = model_of(model)
     entries = [_entry(form, number, name) for number, form in enumerate(_forms(text, name), 1)]
     entries = [entry for entry in entries if entry["process"] != SKIPPED]
     times = [entry.get("time") for entry in entries]
@@ -220,12 +205,19 @@ def parse_history(
     return operations
 
 
-def _model(name: str) -> Model:
-    if name not in MODELS:
-        near = difflib.get_close_matches(name, MODELS, n=1)
+def model_of(name: str) -> Model:
+    """The model of this name; ScenarioError, with the nearest, if there is none."""
+    return MODELS[known_name(name, MODELS, "model")]
+
+
+def known_name(name: str, known: Iterable[str], what: str) -> str:
+    """The name itself; ScenarioError, with the nearest, if it is none of those."""
+    known = list(known)
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
-        raise ScenarioError(f"there is no model {name!r}; there are {', '.join(MODELS)}.{hint}")
-    return MODELS[name]
+        raise ScenarioError(f"there is no {what} {name!r}; there are {', '.join(known)}.{hint}")
+    return name
 
 
 # --- the forms of a text ----------------------------------------------------------------------

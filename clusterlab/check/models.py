@@ -28,6 +28,10 @@ class ReadSet(Message):
     """Returns the elements of a set, as a frozenset."""
 
 
+class GenerateId(Message):
+    """Returns an id that nobody else was given."""
+
+
 class AppendText(Message):
     """Append to the text under `key`; returns None."""
 
