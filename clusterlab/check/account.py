@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
-from collections.abc import Callable, Sequence
-from operator import getitem
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeAlias
 
 from clusterlab.check.judge import Judge, Violation
@@ -48,7 +49,7 @@ class Reductions(NamedTuple):
     """A sentence for each."""
 
 
-class Account:
+class Account(ABC):
     """The table of states, and what is told of it."""
 
     def __init__(
@@ -80,6 +81,33 @@ class Account:
         """How the first states came to be; what was begun with may be another of its orbit."""
         self._prefix: tuple[Move, ...] = ()
         self._frontier_bytes = 0
+
+    # --- the search ---
+
+    def run(
+        self, wishes: Sequence[tuple[int, int]], after: Report | Iterable[Move | str]
+    ) -> Report:
+        """Search until the end, a violation, a limit or an interrupt."""
+        prefix = after.path if isinstance(after, Report) else tuple(after)
+        collecting = gc.isenabled()
+        gc.disable()  # the tables hold no cycles, and are large
+        try:
+            return self._search(wishes, prefix)
+        except KeyboardInterrupt:
+            states = self._states()
+            return self._report(
+                "not finished",
+                explanation=f"interrupted at depth {self.depth}, after {states:,} states",
+                extra=["the search was interrupted, and not every state was looked at"],
+                interrupted=True,
+            )
+        finally:
+            if collecting:
+                gc.enable()
+
+    @abstractmethod
+    def _search(self, wishes: Sequence[tuple[int, int]], prefix: Sequence[Move | str]) -> Report:
+        """Depth by depth."""
 
     # --- the beginning ---
 
@@ -132,13 +160,14 @@ class Account:
 
     # --- limits ---
 
-    def _limit(self, frontier: Sequence[int]) -> Report | None:
-        """A report if this depth must not be followed: its states are judged all the same."""
-        if self.limits.depth is None or self.depth < self.limits.depth:
-            return None
-        return self._give_up(
-            frontier, f"depth_max={self.limits.depth} was reached", "give a larger depth_max"
-        )
+    def _is_last(self) -> bool:
+        """Whether the states at this depth are judged and not followed."""
+        return self.limits.depth is not None and self.depth >= self.limits.depth
+
+    def _too_deep(self, waiting: int) -> Report:
+        limit = f"depth_max={self.limits.depth} was reached"
+        what = "were checked and not followed; give a larger depth_max"
+        return self._not_finished(limit, waiting, what)
 
     def _limit_within(self, waiting: int) -> Report | None:
         now = time.perf_counter()
@@ -155,16 +184,6 @@ class Account:
         else:
             return None
         return self._not_finished(limit, waiting, "were found and not looked at")
-
-    def _give_up(self, frontier: Sequence[int], limit: str, mend: str) -> Report:
-        for state in frontier:
-            fields = self.tables.unpack(state)
-            key = tuple(map(getitem, self.judge.quick, fields))
-            if key not in self._checked:
-                report = self._judge(state, fields, key)
-                if report is not None:
-                    return report
-        return self._not_finished(limit, len(frontier), f"were checked and not followed; {mend}")
 
     def _not_finished(self, limit: str, waiting: int, what: str) -> Report:
         if not what.endswith("max"):

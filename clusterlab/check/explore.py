@@ -51,6 +51,7 @@ from typing import Literal, TypeAlias
 
 from clusterlab.check.account import Limits, ProgressHook
 from clusterlab.check.budgets import Budgets, Timers, timer_budgets
+from clusterlab.check.crew import Crew, Processes, RayActors
 from clusterlab.check.inboxes import DISCIPLINES
 from clusterlab.check.judge import Judge
 from clusterlab.check.locals import Clock, Locals
@@ -59,6 +60,7 @@ from clusterlab.check.properties import Property, check_properties
 from clusterlab.check.reductions import local_tables, reductions_of
 from clusterlab.check.report import Report
 from clusterlab.check.search import Search
+from clusterlab.check.spread import Spread
 from clusterlab.check.symmetry import Groups
 from clusterlab.check.tables import Restarts, Rules, Tables
 from clusterlab.check.world import Envelope, NodeView, World
@@ -92,6 +94,8 @@ def explore(
     after: Report | Iterable[Move | str] = (),
     symmetry: Groups = (),
     partial_order: bool = False,
+    workers: int | None = None,
+    address: str | None = None,
     states_max: int = STATES_MAX,
     depth_max: int | None = None,
     seconds_max: float | None = None,
@@ -130,6 +134,10 @@ def explore(
         Put off what nobody can notice instead of trying it in every order (see `postpone.py`). The
         verdict and the length of the path stay, the counts do not. It pays where properties name
         what they read.
+    workers, address:
+        Over how many processes the search is spread, and the address of a Ray cluster on which
+        they run (without one, on this machine; "auto" finds a cluster that runs here). The verdict
+        and the length of the path stay. It pays in worlds of millions of states.
     states_max, depth_max, seconds_max:
         Where to give up. A limit that is reached is told; it never looks like success.
     progress:
@@ -150,8 +158,20 @@ def explore(
     judge = Judge(tables, found, prune, goal)
     reductions = reductions_of(tables, judge, partial_order)
     limits_ = Limits(states_max, depth_max, seconds_max)
-    search = Search(nodes, tables, judge, limits_, progress, reductions)
+    parts = (nodes, tables, judge, limits_, progress, reductions)
+    crew = _crew(workers, address)
+    search = Search(*parts) if crew is None else Spread(*parts, crew=crew)
     return search.run(_wishes(locals_, invoke), after)
+
+
+def _crew(workers: int | None, address: str | None) -> Callable[[], Crew] | None:
+    if workers is not None and (type(workers) is not int or workers < 1):
+        raise ScenarioError(f"workers={workers!r}: give a whole number of at least 1.")
+    if address is not None:
+        return lambda: RayActors(address, workers)
+    if workers is None or workers == 1:
+        return None
+    return lambda: Processes(workers)
 
 
 def _check_kinds(properties: tuple[Property, ...]) -> tuple[Property, ...]:

@@ -6,17 +6,13 @@ from collections.abc import Callable, Hashable, Iterator
 from operator import getitem
 from typing import Any
 
-from clusterlab.check.rows import Cell, Differences, Fields, LazyTable
+from clusterlab.check.rows import Canon, Cell, Differences, Fields, LazyTable
 from clusterlab.check.symmetry import AlikeLocals, renamed
 from clusterlab.check.tables import Tables
 
 
 class Orbits:
-    """The representative of a state: the smallest of those into which it can be renamed.
-
-    Not all ways are tried. A cell has a *sign* that renaming does not change; only the ways that
-    sort the signs within each group count, and they are few, mostly one.
-    """
+    """The representative of each state, and all the states for which it stands."""
 
     def __init__(self, tables: Tables, locals_: AlikeLocals) -> None:
         self._tables = tables
@@ -27,35 +23,20 @@ class Orbits:
             [LazyTable(self._cell_maker(way, i)) for i in range(tables.nodes)] for way in ways
         ]
         """way -> node -> cell -> the cell of the node that it becomes."""
-        self._parts: list[list[Differences]] = [self._way(way) for way in ways]
+        self.parts: list[list[Differences]] = [self._way(way) for way in ways]
         """way -> for each field, what it adds to the renamed state."""
         self._numbers: dict[Hashable, int] = {}
         moving = [i for members in self._renaming.members for i in members]
-        self._signs = [(i, LazyTable(self._sign_maker(i))) for i in moving]
-        self._sorting: LazyTable[tuple[int, ...], list[list[Differences]]]
-        self._sorting = LazyTable(self._ways_that_sort)
-        self._heavy, self._light = tables.split_weights()
-
-    def canonical(self, state: int) -> int:
-        """The representative of a state's orbit."""
-        fields = self._fields(state)
-        signs = tuple([table[fields[i]] for i, table in self._signs])
-        ways = self._sorting[signs]
-        if len(ways) == 1:
-            return sum(map(getitem, ways[0], fields))
-        return min([sum(map(getitem, parts, fields)) for parts in ways])
+        signs = [(i, LazyTable(self._sign_maker(i))) for i in moving]
+        self.ways_that_sort = LazyTable(self._ways_that_sort)
+        """The signs of all nodes that can change places -> the numbers of the ways."""
+        self.canon = Canon(tables.split_weights(), signs, LazyTable(self._sorting))
+        self.canonical = self.canon.canonical
 
     def images(self, fields: Fields) -> Iterator[list[int]]:
         """The fields of all states into which one can be renamed, without itself."""
         for way, _, _ in self._renaming.ways():
-            yield self._tables.unpack(sum(map(getitem, self._parts[way], fields)))
-
-    def _fields(self, state: int) -> list[int]:
-        fields = []
-        for weight in self._heavy:
-            field, state = divmod(state, weight)
-            fields.append(field)
-        return [*fields, state, *self._light]
+            yield self._tables.unpack(sum(map(getitem, self.parts[way], fields)))
 
     def _way(self, way: int) -> list[Differences]:
         weights, places = self._tables.weights, self._renaming.places[way]
@@ -108,12 +89,15 @@ class Orbits:
 
         return make
 
-    def _ways_that_sort(self, signs: tuple[int, ...]) -> list[list[Differences]]:
-        sign_of = {i: sign for (i, _), sign in zip(self._signs, signs, strict=True)}
+    def _ways_that_sort(self, signs: tuple[int, ...]) -> list[int]:
+        sign_of = {i: sign for (i, _), sign in zip(self.canon.signs, signs, strict=True)}
         found = []
-        for parts, places in zip(self._parts, self._renaming.places, strict=True):
+        for way, places in enumerate(self._renaming.places):
             after = {places[i]: sign for i, sign in sign_of.items()}
             rows = ([after[i] for i in members] for members in self._renaming.members)
             if all(row == sorted(row) for row in rows):
-                found.append(parts)
+                found.append(way)
         return found
+
+    def _sorting(self, signs: tuple[int, ...]) -> list[list[Differences]]:
+        return [self.parts[way] for way in self.ways_that_sort[signs]]

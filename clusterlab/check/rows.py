@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from operator import getitem
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from clusterlab.check.inboxes import Inbox
@@ -75,3 +76,40 @@ def weights_for(capacities: Sequence[int]) -> list[int]:
         weights.append(weight)
         reach += (capacity - 1) * weight
     return weights[::-1]
+
+
+def fields_of(state: int, heavy: Sequence[int], light: Sequence[int]) -> list[int]:
+    """The fields of a state: see `Tables.split_weights`."""
+    fields = []
+    for weight in heavy:
+        field, state = divmod(state, weight)
+        fields.append(field)
+    return [*fields, state, *light]
+
+
+class Canon:
+    """Finds the representative of an orbit, from tables alone.
+
+    Not all ways to rename are tried. Each cell has a *sign* that renaming does not change; only the
+    ways that sort the signs within each group count, and they are few, mostly one.
+    """
+
+    def __init__(
+        self,
+        split: tuple[list[int], list[int]],
+        signs: Sequence[tuple[int, Mapping[int, int]]],
+        sorting: Mapping[tuple[int, ...], Sequence[Sequence[Mapping[int, int]]]],
+    ) -> None:
+        self._heavy, self._light = split
+        self.signs = signs
+        """(field, its signs): for every node that can change places."""
+        self.sorting = sorting
+        """signs -> for each way that sorts them, what each field adds to the renamed state."""
+
+    def canonical(self, state: int) -> int:
+        """The smallest of the states into which the sorting ways rename this one."""
+        fields = fields_of(state, self._heavy, self._light)
+        ways = self.sorting[tuple([table[fields[i]] for i, table in self.signs])]
+        if len(ways) == 1:
+            return sum(map(getitem, ways[0], fields))
+        return min([sum(map(getitem, parts, fields)) for parts in ways])

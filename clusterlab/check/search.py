@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from operator import getitem
 
 from clusterlab.check.account import Account, Broken
@@ -20,37 +19,13 @@ CHUNK = 2_048
 class Search(Account):
     """One search by this process."""
 
-    # --- the search ---
-
-    def run(
-        self, wishes: Sequence[tuple[int, int]], after: Report | Iterable[Move | str]
-    ) -> Report:
-        """Search until the end, a violation, a limit or an interrupt."""
-        prefix = after.path if isinstance(after, Report) else tuple(after)
-        collecting = gc.isenabled()
-        gc.disable()  # the tables hold no cycles, and are large
-        try:
-            return self._search(wishes, prefix)
-        except KeyboardInterrupt:
-            waiting = len(self.seen)
-            return self._report(
-                "not finished",
-                explanation=f"interrupted at depth {self.depth}, after {waiting:,} states",
-                extra=["the search was interrupted, and not every state was looked at"],
-                interrupted=True,
-            )
-        finally:
-            if collecting:
-                gc.enable()
-
     def _search(self, wishes: Sequence[tuple[int, int]], prefix: Sequence[Move | str]) -> Report:
         frontier = self._begin(wishes, prefix)
         if isinstance(frontier, Report):
             return frontier
         while frontier:
-            stop = self._limit(frontier)
-            if stop is not None:
-                return stop
+            if self._is_last():
+                return self._judge_all(frontier)
             later: list[int] = []
             fresh = later if self.orbits is None else []
             broken: Broken | None = None
@@ -146,3 +121,14 @@ class Search(Account):
                 seen[smallest] = parent
                 later.append(smallest)
         return later
+
+    def _judge_all(self, frontier: Sequence[int]) -> Report:
+        """Look at states that are not followed."""
+        for state in frontier:
+            fields = self.tables.unpack(state)
+            key = tuple(map(getitem, self.judge.quick, fields))
+            if key not in self._checked:
+                report = self._judge(state, fields, key)
+                if report is not None:
+                    return report
+        return self._too_deep(len(frontier))
