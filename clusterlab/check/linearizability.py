@@ -226,7 +226,7 @@ def _interrupted(
 ) -> str:
     """How far it came: nothing that was looked at so far is wrong."""
     part = found.interrupted[0]
-    where = "The whole" if part is None else f"{part!r}"
+    where = "the whole" if part is None else repr(part)
     returned = sum(span.end is not None for span in parts[part])
     return (
         f"unknown: the judgement was interrupted. So far {len(found.orders)} of "
