@@ -54,7 +54,7 @@ def test_two_ballots_are_enough(mutant: Mutant) -> None:
     assert caught.trace is not None
 
 
-@pytest.mark.parametrize("name", ["P1", "P2", "P3", "P4", "P5a", "P6"])
+@pytest.mark.parametrize("name", ["P1", "P2", "P4"])
 def test_the_right_class_is_silent_in_the_same_hunt(name: str) -> None:
     mutant = next(mutant for mutant in MUTANTS if mutant.name == name)
     silence = mutant.hunt(mutant.healthy, None)
