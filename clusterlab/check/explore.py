@@ -52,6 +52,7 @@ from typing import Literal, TypeAlias
 from clusterlab.check.account import Limits, ProgressHook
 from clusterlab.check.budgets import Budgets, Timers, timer_budgets
 from clusterlab.check.crew import Crew, Processes, RayActors
+from clusterlab.check.hygiene import quick_hygiene
 from clusterlab.check.inboxes import DISCIPLINES
 from clusterlab.check.judge import Judge
 from clusterlab.check.locals import Clock, Locals
@@ -100,6 +101,7 @@ def explore(
     depth_max: int | None = None,
     seconds_max: float | None = None,
     progress: ProgressHook = None,
+    hygiene: bool = True,
 ) -> Report:
     """Look at every state that these nodes can reach, nearest first.
 
@@ -142,6 +144,8 @@ def explore(
         Where to give up. A limit that is reached is told; it never looks like success.
     progress:
         Called with a Progress about once a second; True writes a line to stderr instead.
+    hygiene:
+        Look first whether the first steps of the nodes make them fit to be checked.
 
     Raises ScenarioError for a world that cannot be or a property that raises. An interrupt (Ctrl-C)
     ends the search, and the report says how far it came.
@@ -161,7 +165,10 @@ def explore(
     parts = (nodes, tables, judge, limits_, progress, reductions)
     crew = _crew(workers, address)
     search = Search(*parts) if crew is None else Spread(*parts, crew=crew)
-    return search.run(_wishes(locals_, invoke), after)
+    invoke = list(invoke)
+    report = search.run(_wishes(locals_, invoke), after)
+    report.hygiene = quick_hygiene(nodes, invoke) if hygiene else ()
+    return report
 
 
 def _crew(workers: int | None, address: str | None) -> Callable[[], Crew] | None:

@@ -83,7 +83,8 @@ class Report:
     @builtins.property  # the field above has taken the name
     def ok(self) -> bool:
         """Whether the search finished and found nothing wrong, or reached its goal."""
-        return (self.verdict == "holds" and not self.never) or self.verdict == "reached"
+        wrong = self.never or self.hygiene
+        return (self.verdict == "holds" and not wrong) or self.verdict == "reached"
 
     @builtins.property
     def vacuous(self) -> bool:
@@ -105,6 +106,7 @@ class Report:
 
     def __str__(self) -> str:
         lines = [self._headline()]
+        lines += [f"Unfit to be checked: {sentence}" for sentence in self.hygiene]
         if self.path:
             lines.append(f"The shortest run that shows it has {_count(len(self.path), 'move')}:")
             lines += [f"{number:>4}. {move}" for number, move in enumerate(self.path, 1)]

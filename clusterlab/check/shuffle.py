@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, Self, TypeAlias
 
 from clusterlab.core.node import Message, Node
@@ -83,54 +84,53 @@ for _name in (
     setattr(OrderedFrozenSet, _name, _keeping_order(frozenset, _name))
 
 
-def reordered(value: Any, order: Order, *, sets: bool, dicts: bool) -> Any:
-    """An equal value that shares nothing mutable, with its sets or dicts in another order."""
+def rebuilt(
+    value: Any,
+    make_set: Callable[[Iterable[Any]], Any],
+    make_frozenset: Callable[[Iterable[Any]], Any],
+    make_dict: Callable[[dict[Any, Any]], Any],
+) -> Any:
+    """The value made anew from the inside, its sets and dicts by these functions."""
 
     def again(inner: Any) -> Any:
-        return reordered(inner, order, sets=sets, dicts=dicts)
+        return rebuilt(inner, make_set, make_frozenset, make_dict)
 
-    kind = type(value)
-    if kind is dict:
-        items = [(again(k), again(v)) for k, v in value.items()]
-        if not dicts:
-            return dict(items)
-        by_key = {key: (key, inner) for key, inner in items}
-        return dict(by_key[key] for key in order(list(by_key)))
-    if kind is set:
-        return OrderedSet(map(again, value), order) if sets else set(value)
-    if kind is frozenset:
-        return OrderedFrozenSet(map(again, value), order) if sets else value
-    if kind is list:
+    if isinstance(value, dict):
+        return make_dict({again(k): again(v) for k, v in value.items()})
+    if isinstance(value, set):
+        return make_set(map(again, value))
+    if isinstance(value, frozenset):
+        return make_frozenset(map(again, value))
+    if isinstance(value, list):
         return [again(inner) for inner in value]
-    if kind is tuple:
-        return tuple(again(inner) for inner in value)
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*map(again, value))
+    if isinstance(value, tuple):
+        items = map(again, value)
+        return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
     if isinstance(value, Message) and type(value).__dataclass_fields__:  # type: ignore[attr-defined]
-        fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}  # type: ignore[arg-type]
-        return dataclasses.replace(value, **{name: again(v) for name, v in fields.items()})  # type: ignore[type-var]
+        names = (field.name for field in dataclasses.fields(value))  # type: ignore[arg-type]
+        return dataclasses.replace(value, **{name: again(getattr(value, name)) for name in names})  # type: ignore[type-var]
     return value
+
+
+def reordered(value: Any, order: Order, *, sets: bool, dicts: bool) -> Any:
+    """An equal value that shares nothing mutable, with its sets or dicts in another order."""
+    if sets:
+        make_set, make_frozenset = (
+            partial(OrderedSet, order=order),
+            partial(OrderedFrozenSet, order=order),
+        )
+    else:
+        make_set, make_frozenset = set, frozenset
+    return rebuilt(value, make_set, make_frozenset, partial(_in_order, order) if dicts else dict)
+
+
+def _in_order(order: Order, items: dict[Any, Any]) -> dict[Any, Any]:
+    return {key: items[key] for key in order(list(items))}
 
 
 def plain(value: Any) -> Any:
     """The value with ordinary sets again."""
-    kind = type(value)
-    if kind is OrderedSet or kind is set:
-        return {plain(inner) for inner in value}
-    if kind is OrderedFrozenSet or kind is frozenset:
-        return frozenset(plain(inner) for inner in value)
-    if kind is dict:
-        return {plain(k): plain(v) for k, v in value.items()}
-    if kind is list:
-        return [plain(inner) for inner in value]
-    if kind is tuple:
-        return tuple(plain(inner) for inner in value)
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*map(plain, value))
-    if isinstance(value, Message) and type(value).__dataclass_fields__:  # type: ignore[attr-defined]
-        fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}  # type: ignore[arg-type]
-        return dataclasses.replace(value, **{name: plain(v) for name, v in fields.items()})  # type: ignore[type-var]
-    return value
+    return rebuilt(value, set, frozenset, dict)
 
 
 def shuffled(node: Node, order: Order, *, sets: bool = False, dicts: bool = False) -> Node:

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from clusterlab.check.hygiene import CAUSES, check_hygiene
+from clusterlab.check.explore import explore
+from clusterlab.check.hygiene import CAUSES, check_hygiene, quick_hygiene
 from clusterlab.core.errors import HandlerRaised, ScenarioError, UnknownNode
 from clusterlab.core.node import (
     Deliver,
@@ -349,6 +350,54 @@ def test_paxos_is_clean() -> None:
     wishes = [("p1", Propose("x")), ("p2", Propose("y"))]
     assert check_hygiene(roles(), operations=wishes) == []
     assert check_hygiene(PaxosNode.group(3), operations=[("n1", Propose("x"))]) == []
+
+
+# ---- by default, before every check --------------------------------------------------------------
+
+
+class Starter(Node):
+    """Greets its friends in the order of a set, at once."""
+
+    friends: frozenset[str] = frozenset(("a", "b"))
+
+    def on_start(self) -> None:
+        for friend in self.friends:
+            self.send(friend, Poke())
+
+    def on_poke(self, src: NodeId, m: Poke) -> None:
+        pass
+
+
+def test_a_search_says_that_its_nodes_are_unfit() -> None:
+    report = explore([Starter("a"), Starter("b")])
+    assert report.verdict == "holds"
+    assert not report
+    (sentence,) = report.hygiene
+    assert f"Unfit to be checked: {sentence}" in str(report)
+    assert sentence.startswith("Starter.on_start depends on the order of a set")
+    assert explore([Starter("a"), Starter("b")], hygiene=False)
+
+
+def test_a_quick_look_is_at_each_handler_and_not_at_restarts() -> None:
+    assert quick_hygiene(Raft.group(5)) == ()
+    assert quick_hygiene([*roles()], [("p1", Propose("x"))]) == ()
+    assert quick_hygiene([Lives("n1")]) == ()
+    assert quick_hygiene([Raising("n1")]) == ()
+    (sentence,) = quick_hygiene([Clock("n1"), Poker("n2", friend="n1")])
+    assert "Clock.on_poke reads the wall clock" in sentence
+
+
+class Poker(Node):
+    friend: str
+
+    def on_start(self) -> None:
+        self.send(self.friend, Poke())
+
+
+def test_a_handler_that_raises_is_left_to_the_search() -> None:
+    report = explore([Raising("n1"), Poker("n2", friend="n1")])
+    assert report.verdict == "violated"
+    assert report.hygiene == ()
 
 
 # ---- use -----------------------------------------------------------------------------------------
