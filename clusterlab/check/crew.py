@@ -8,8 +8,11 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
+import logging
+import socket
 import subprocess
 import sys
+import warnings
 from collections.abc import Sequence
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
@@ -139,13 +142,7 @@ class RayActors:
         self._waiting: dict[Any, int] = {}
         self._ours = not ray.is_initialized()
         if self._ours:
-            try:
-                ray.init(address=address, log_to_driver=False, configure_logging=False)
-            except (ConnectionError, ValueError, RuntimeError) as error:
-                raise ScenarioError(
-                    f"there is no Ray cluster at address={address!r} ({error}): start one with "
-                    "`ray start --head`, or leave out the address."
-                ) from None
+            _connect(ray, address)
         self.size = size or max(1, int(ray.cluster_resources().get("CPU", 1)))
 
     def start(self, setups: Sequence[Setup]) -> None:
@@ -175,3 +172,19 @@ class RayActors:
             self._ray.kill(actor)
         if self._ours:
             self._ray.shutdown()
+
+
+def _connect(ray: Any, address: str) -> None:
+    """Join a cluster, if somebody answers: Ray would try for a minute, and then end Python."""
+    try:
+        if address != "auto" and "://" not in address:
+            host, _, port = address.rpartition(":")
+            socket.create_connection((host, int(port)), timeout=3.0).close()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Ray's, about itself
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ScenarioError(
+            f"there is no Ray cluster at address={address!r} ({str(error).splitlines()[0]}): start "
+            "one with `ray start --head`, or leave out the address to use this machine's cores."
+        ) from None

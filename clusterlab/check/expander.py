@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from clusterlab.check.rows import Canon, fields_of
 
-SLICE = 20_000
+SLICE = 5_000
 """So many states are looked at between two reports to the driver."""
 
 GO, PRUNED, ASK = 0, 1, 2
@@ -127,8 +127,10 @@ class Expander:
         self.at = 0
         self.later: list[int] = []
         self.deferred: list[int] = []
-        self.fresh: dict[int, int] = {}
-        self.foreign: list[dict[int, int]] = [{} for _ in range(setup.workers)]
+        self.fresh: list[int] = []
+        """New states that nobody has got yet."""
+        self.foreign: list[list[int]] = [[] for _ in range(setup.workers)]
+        """For each worker what was found for it; until the level is done it is in `seen` too."""
 
     def _table(self, *name: Any) -> Known:
         known = self.tables.get(name)
@@ -161,7 +163,7 @@ class Expander:
                     self.seen[state] = parent
                     self.later.append(state)
         self.frontier, self.later, self.at = self.later, [], 0
-        self.foreign = [{} for _ in range(self.setup.workers)]
+        self.foreign = [[] for _ in range(self.setup.workers)]
         self.follow = follow
         return self.more({}, {})
 
@@ -206,16 +208,18 @@ class Expander:
             found = len(self.later) + sum(map(len, self.foreign))
             for other, states in enumerate(self.foreign):
                 if states:
-                    pairs = [number for pair in states.items() for number in pair]
+                    pairs = [number for state in states for number in (state, self.seen.pop(state))]
                     foreign[other] = pickle.dumps(pairs, pickle.HIGHEST_PROTOCOL)
+            self.foreign = [[] for _ in self.foreign]
         waiting = max(0, len(self.frontier) - self.at) + len(self.deferred) + len(self.later)
         size = sum(map(sys.getsizeof, (self.seen, self.frontier, self.later)))
         if self.seen:
             size += sys.getsizeof(next(reversed(self.seen))) * len(self.seen)
+        states = len(self.seen) - sum(map(len, self.foreign))
         transitions, self.transitions = self.transitions, 0
         pruned, self.pruned = self.pruned, 0
         return Reply(
-            done, needs, judge, len(self.seen), transitions, pruned, waiting, self.wrong,
+            done, needs, judge, states, transitions, pruned, waiting, self.wrong,
             found, foreign, len(self.frontier), size,
         )  # fmt: skip
 
@@ -223,9 +227,9 @@ class Expander:
 
     def _expand(self, chunk: Sequence[int]) -> None:  # noqa: PLR0912 - a call costs time here
         """As `Search._expand`; a state for which something is lacking is put off."""
-        seen, fresh, quick, verdicts = self.seen, self.fresh, self.quick, self.verdicts
+        seen, quick, verdicts = self.seen, self.quick, self.verdicts
         heavy, light, rows_of = self.setup.heavy, self.setup.light, self.rows
-        follow, defer = self.follow, self.deferred.append
+        follow, defer, found = self.follow, self.deferred.append, self.fresh.append
         transitions = 0
         for state in chunk:
             rest = state
@@ -257,18 +261,21 @@ class Expander:
                         self.wrong = (state, wrong)
                     for delta in none:
                         new = state + delta
-                        if new not in seen and new not in fresh:
-                            fresh[new] = state
+                        if new not in seen:
+                            seen[new] = state
+                            found(new)
                     for delta, position, add in one:
                         new = state + delta + add[fields[position]]
-                        if new not in seen and new not in fresh:
-                            fresh[new] = state
+                        if new not in seen:
+                            seen[new] = state
+                            found(new)
                     for delta, adds in more:
                         new = state + delta
                         for position, add in adds:
                             new += add[fields[position]]
-                        if new not in seen and new not in fresh:
-                            fresh[new] = state
+                        if new not in seen:
+                            seen[new] = state
+                            found(new)
                 transitions += counted
             except Missing:
                 defer(state)
@@ -277,23 +284,23 @@ class Expander:
     def _keep_fresh(self) -> None:
         """Give each new state to its owner; one whose representative is not known yet waits."""
         seen, foreign, canon = self.seen, self.foreign, self.canon
-        me, workers = self.setup.me, self.setup.workers
-        waiting: dict[int, int] = {}
-        for state, parent in self.fresh.items():
+        workers = self.setup.workers
+        waiting: list[int] = []
+        for state in self.fresh:
             smallest = state
             if canon is not None:
                 try:
                     smallest = canon.canonical(state)
                 except Missing:
-                    waiting[state] = parent
+                    waiting.append(state)
                     continue
-            owner = smallest % workers
-            if owner == me:
-                if smallest not in seen:
-                    seen[smallest] = parent
-                    self.later.append(smallest)
-            elif smallest not in foreign[owner]:
-                foreign[owner][smallest] = parent
+                parent = seen.pop(state)
+                if smallest in seen:
+                    continue
+                seen[smallest] = parent
+            foreign[smallest % workers].append(smallest)
+        self.later += foreign[self.setup.me]
+        foreign[self.setup.me] = []
         self.fresh = waiting
 
     # --- what is lacking ---

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import psutil
@@ -203,3 +205,81 @@ def test_a_cluster_without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(EngineUnavailable, match="needs Ray, which is not installed"):
         explore(relays(), address="auto")
+
+
+class FakeRay(ModuleType):
+    """As much of Ray as a crew needs, in this process; one actor may be dead."""
+
+    class exceptions:  # noqa: N801 - Ray's name
+        class RayActorError(Exception):
+            pass
+
+    def __init__(self, dies_at: int = 10**9) -> None:
+        super().__init__("ray")
+        self.calls, self.dies_at = 0, dies_at
+        self.connected = False
+        self.log: list[str] = []
+
+    def is_initialized(self) -> bool:
+        return self.connected
+
+    def init(self, **options: Any) -> None:
+        self.connected = True
+        self.log.append(f"init {options['address']}")
+
+    def shutdown(self) -> None:
+        self.connected = False
+        self.log.append("shutdown")
+
+    def cluster_resources(self) -> dict[str, float]:
+        return {"CPU": 2.0}
+
+    def remote(self, **options: Any) -> Any:
+        assert options["max_restarts"] == options["max_task_retries"] == 0, "else silently twice"
+        return lambda cls: SimpleNamespace(options=lambda **_: self.factory(cls))
+
+    def factory(self, cls: type) -> Any:
+        def make(setup: Any) -> Any:
+            mine = cls(setup)
+            call = SimpleNamespace(remote=lambda command: lambda: mine.handle(command))
+            return SimpleNamespace(handle=call)
+
+        return SimpleNamespace(remote=make)
+
+    def wait(self, refs: list[Any], num_returns: int) -> tuple[list[Any], list[Any]]:
+        return refs[:num_returns], refs[num_returns:]
+
+    def get(self, ref: Any) -> Any:
+        self.calls += 1
+        if self.calls >= self.dies_at:
+            raise self.exceptions.RayActorError("The actor died.\nAnd a page more.")
+        return ref()
+
+    def kill(self, actor: Any) -> None:
+        self.log.append("kill")
+
+
+def test_actors_say_what_one_process_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = FakeRay()
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    world: dict[str, Any] = {"timers": 1, "network": "multiset"}
+    alone, spread = (explore(relays(), **world, address=at) for at in (None, "auto"))
+    assert (spread.states, spread.transitions) == (alone.states, alone.transitions)
+    assert ray.log == ["init auto", "kill", "kill", "shutdown"]
+    ray.connected = True
+    explore(relays(), **world, address="auto", workers=3)
+    assert ray.log[4:] == ["kill"] * 3, "a connection of others is left"
+
+
+def test_an_actor_that_dies_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", FakeRay(dies_at=9))
+    report = explore(relays(), timers=1, network="multiset", address="auto")
+    assert re.search(r"worker \d of 2 died \(The actor died.\)", report.explanation)
+    assert report.verdict == "not finished"
+
+
+def test_an_address_where_nobody_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", FakeRay())
+    for address in ("127.0.0.1:1", "nowhere"):
+        with pytest.raises(ScenarioError, match=f"no Ray cluster at address='{address}'"):
+            explore(relays(), address=address)
