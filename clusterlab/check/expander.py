@@ -215,11 +215,11 @@ class Expander:
         size = sum(map(sys.getsizeof, (self.seen, self.frontier, self.later)))
         if self.seen:
             size += sys.getsizeof(next(reversed(self.seen))) * len(self.seen)
-        states = len(self.seen) - sum(map(len, self.foreign))
+        mine = len(self.seen) - sum(map(len, self.foreign))
         transitions, self.transitions = self.transitions, 0
         pruned, self.pruned = self.pruned, 0
         return Reply(
-            done, needs, judge, states, transitions, pruned, waiting, self.wrong,
+            done, needs, judge, mine, transitions, pruned, waiting, self.wrong,
             found, foreign, len(self.frontier), size,
         )  # fmt: skip
 

@@ -139,7 +139,8 @@ def explore(
     workers, address:
         Over how many processes the search is spread, and the address of a Ray cluster on which
         they run (without one, on this machine; "auto" finds a cluster that runs here). The verdict
-        and the length of the path stay. It pays in worlds of millions of states.
+        and the length of the path stay. It divides the memory; it saves time only in worlds of
+        millions of states, on cores that are idle.
     states_max, depth_max, seconds_max:
         Where to give up. A limit that is reached is told; it never looks like success.
     progress:

@@ -10,9 +10,11 @@ process, the driver, numbers the cells, runs the handlers and asks the propertie
 it for what their copies lack, many entries at once. Handlers and properties run no more often than
 in a search by one process, and no class of theirs ever crosses to another.
 
-What it is worth: nothing for a world of seconds, since the workers must start and learn the
-tables. In larger ones the time goes to what is spread, and the table of states, which is most of
-the memory, is divided.
+What it is worth: memory first, since the table of states, which is most of it, is divided. Time
+only where cores are idle and the world has millions of states: together the workers take more
+processor time than one process would (states change hands, tables are learnt several times), and a
+world of seconds is over before they have started. On two cores that others used too, nothing was
+gained: 551,099 states took 6 s alone and 12 s spread, 2,374,182 took 38 and 49.
 """
 
 from __future__ import annotations
