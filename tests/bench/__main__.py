@@ -23,7 +23,11 @@ PARTS = {
     "live": "commits",
     "death": "failover",
     "lab": "lab",
+    "check": "explore",
+    "world": "world",
 }
+LONG = ("world",)
+"""Measured only if asked for."""
 INTERRUPTED = 130
 WIDTH = 130
 """Of what goes to a file or a pipe."""
@@ -56,7 +60,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         prog="python -m tests.bench", description="Measure clusterlab beside its peers."
     )
     parser.add_argument(
-        "--only", default=",".join(PARTS), help=f"some of {','.join(PARTS)} (default: all)"
+        "--only",
+        default=",".join(part for part in PARTS if part not in LONG),
+        help=f"some of {','.join(PARTS)} (default: all but {', '.join(LONG)}, which takes long)",
     )
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
     parser.add_argument("--json", type=Path, metavar="FILE", help="save all values as JSON")
