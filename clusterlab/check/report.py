@@ -70,6 +70,8 @@ class Report:
     reached: dict[str, int] = field(default_factory=dict)
     """The `sometimes` properties that a state satisfied, and its depth."""
     interrupted: bool = False
+    hygiene: tuple[str, ...] = ()
+    """What makes the nodes unfit to be checked: a search of such nodes may miss states."""
     reduced: tuple[str, ...] = ()
     """What was counted once or left out because it changes no verdict: the reductions."""
     nodes: tuple[Node, ...] = field(default=(), repr=False)

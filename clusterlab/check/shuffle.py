@@ -114,13 +114,8 @@ def rebuilt(
 
 def reordered(value: Any, order: Order, *, sets: bool, dicts: bool) -> Any:
     """An equal value that shares nothing mutable, with its sets or dicts in another order."""
-    if sets:
-        make_set, make_frozenset = (
-            partial(OrderedSet, order=order),
-            partial(OrderedFrozenSet, order=order),
-        )
-    else:
-        make_set, make_frozenset = set, frozenset
+    make_set: Any = partial(OrderedSet, order=order) if sets else set
+    make_frozenset: Any = partial(OrderedFrozenSet, order=order) if sets else frozenset
     return rebuilt(value, make_set, make_frozenset, partial(_in_order, order) if dicts else dict)
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from clusterlab.check.verdict import Verdict
 from clusterlab.core.errors import TraceError
+from clusterlab.views.interval_text import lines_of
 from clusterlab.views.intervals import Bar, Chart, Strip, chart_of
 from clusterlab.views.picture import (
     BAD,
@@ -42,7 +43,6 @@ LETTER = 6.1
 """The width of a letter in a label, about."""
 THREAD_MAX = 24
 """Through more numbers a thread is a tangle."""
-TEXT_WIDTH = 72
 
 FILLS = {"placed": "#dcebf7", "because": "#dcebf7", "judged": "#eef1f4", "later": "#f6f7f8"}
 STROKES = {"placed": "#0072b2", "because": INK, "judged": PALE, "later": "#cdd2d8", "failed": PALE}
@@ -64,7 +64,7 @@ class IntervalChart:
 
     def text(self) -> str:
         """The same in letters, for where no picture can be."""
-        lines = [] if self._chart is None else list(_lines(self._chart))
+        lines = [] if self._chart is None else list(lines_of(self._chart))
         return "\n".join([str(self._verdict), *lines])
 
     def save_svg(self, path: str | os.PathLike[str]) -> Path:
@@ -422,38 +422,3 @@ def _ticks(first_ms: float, last_ms: float) -> list[float]:
         found.append(round(number * step, 6))
         number += 1
     return found
-
-
-# --- in letters --------------------------------------------------------------------------------
-
-
-def _lines(chart: Chart) -> Iterator[str]:
-    """One line a lane: `[==3==]` is in the order, `[XXXX]` fits nowhere, `[~~~~>` is open."""
-    span_ms = chart.last_ms - chart.first_ms
-
-    def column(at_ms: float) -> int:
-        return round((at_ms - chart.first_ms) / span_ms * (TEXT_WIDTH - 1))
-
-    name_width = max(len(name) for name in chart.rows)
-    for strip in chart.faults:
-        end = "" if strip.end_ms is None else f" to {strip.end_ms:,.0f}"
-        yield f"{'':{name_width}}  fault: {strip.words}, {strip.start_ms:,.0f}{end} ms"
-    for name, count in chart.rows.items():
-        for lane in range(count):
-            line = [" "] * (TEXT_WIDTH + 1)
-            for bar in chart.bars:
-                if (bar.operation.client, bar.lane) == (name, lane):
-                    start = column(bar.operation.invoked_ms)
-                    end = max(start + 2, column(bar.end_ms(chart.last_ms)))
-                    line[start : end + 1] = _letters(bar, end - start - 1)
-            yield f"{name if lane == 0 else '':{name_width}}  {''.join(line).rstrip()}"
-    yield f"{'':{name_width}}  {chart.first_ms:,.0f} to {chart.last_ms:,.0f} ms"
-
-
-def _letters(bar: Bar, inside: int) -> str:
-    fill = {"misfit": "X", "placed": "=", "because": "=", "failed": "."}.get(bar.style, "-")
-    number = "" if bar.number is None else str(bar.number)
-    body = number.center(inside, fill) if bar.known else number.center(inside, "~")
-    return (
-        f"[{body[:inside] if len(number) <= inside else fill * inside}{']' if bar.known else '>'}"
-    )
