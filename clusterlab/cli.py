@@ -141,9 +141,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="a read of nil says nothing (default: it saw what was never written)",
     )
-    judge.add_argument(
-        "--states", type=int, metavar="N", help="give up after remembering N states"
-    )
+    judge.add_argument("--states", type=int, metavar="N", help="give up after remembering N states")
     judge.set_defaults(command=_judge)
 
     export = commands.add_parser("export", help="write a saved trace in the form of another tool")
@@ -281,14 +279,16 @@ def _check(options: argparse.Namespace) -> int:
     )
     colour = "green" if report.ok else "yellow" if not report.broken else "bold red"
     headline, _, rest = str(report).partition("\n")
-    console.print(f"[{colour}]{escape(headline)}[/]\n{escape(rest)}")
+    # Terminals wrap by themselves, and a command that they have wrapped can still be copied.
+    console.print(f"[{colour}]{escape(headline)}[/]\n{escape(rest)}", soft_wrap=True)
     saved = None
     if report.run is not None:
         if options.save is not None:
             name = options.what.replace(":", ".").replace("/", ".")
             saved = report.run.trace.save(options.save / f"{name}-{report.seed}.jsonl")
             console.print(f"The trace of seed {report.seed} is in {saved}")
-        console.print(f"Again, that seed alone: {_again(options, report.run.seed)}")
+        again = _again(options, report.run.seed)
+        console.print(f"Again, that seed alone: {again}", soft_wrap=True)
     if options.json:
         found = {**report.as_json(), "trace": None if saved is None else str(saved)}
         sys.stdout.write(json.dumps(found, indent=2) + "\n")

@@ -32,6 +32,7 @@ from clusterlab.check.locals import HANDLERS
 from clusterlab.check.properties import Property, check_properties
 from clusterlab.core.errors import NodeError, ScenarioError
 from clusterlab.core.faults import Fault, Schedule, check_name
+from clusterlab.core.garbage import no_garbage_collection
 from clusterlab.core.history import History
 from clusterlab.core.network import Network
 from clusterlab.core.node import Message, Node, NodeId
@@ -95,7 +96,8 @@ class Trial:
 
     def run(self, seed: int, schedule: Schedule | None = None) -> SeedRun:
         """One seed, with the faults of `schedule` instead of those drawn from it, if given."""
-        return _Run(self, seed, schedule).run()
+        with no_garbage_collection():
+            return _Run(self, seed, schedule).run()
 
 
 def fuzz(
@@ -260,6 +262,8 @@ class _Run:
             violations = self._peace(sim)
             if self.trial.spec is not None:
                 verdict = check_linearizability(sim.history, self.trial.spec)
+                if verdict.interrupted:
+                    raise KeyboardInterrupt
                 undecided = verdict.valid is None
                 if verdict.valid is False:
                     violations.append(Violation(LINEARIZABLE, verdict.explain(), sim.now_ms))
