@@ -13,7 +13,7 @@ Executions of Distributed Systems", 2016, serve the same end).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple, TypeAlias
 
 from clusterlab.check.moves import Move
@@ -46,6 +46,15 @@ class Step(NamedTuple):
     """Of a message that arrives."""
     clock_ms: int = 0
     """What the node's clock shows."""
+
+    def renamed(self, names: Mapping[NodeId, NodeId]) -> Step:
+        """The same with other nodes."""
+        move, letter = self.move, self.letter
+        src = None if move.src is None else names.get(move.src, move.src)
+        move = move._replace(node=names.get(move.node, move.node), src=src)
+        if letter is not None:
+            letter = letter._replace(dst=move.node)
+        return self._replace(move=move, letter=letter)
 
 
 class Beginning(NamedTuple):

@@ -23,6 +23,8 @@ from clusterlab.protocols.client import Client, mixed_workload
 from clusterlab.protocols.paxos import Acceptor, Propose
 from clusterlab.protocols.raft import Raft, RequestVote
 from clusterlab.sim import Simulation
+from clusterlab.views.picture import picture
+from clusterlab.views.state import State
 from tests.check.toys import Reader, duel, relays
 
 BAD_NETWORK = Network(loss=0.05, duplicate=0.05, reorder=0.1)
@@ -158,6 +160,7 @@ def test_what_a_search_finds_agrees() -> None:
         assert not found, str(found)
         steps = [e for e in report.trace if e.kind in ("start", "deliver", "fire")]
         assert sum(found.steps.values()) == len(steps) > len(nodes)
+        assert picture(State.of(report.trace)).startswith("<svg")
 
 
 def chosen(world: World) -> bool:

@@ -14,6 +14,9 @@ from clusterlab.core.spec import Put
 from clusterlab.experiments.scenario import play_scenario, read_message, scenario_text
 from clusterlab.protocols.client import Client
 from clusterlab.protocols.raft import Raft
+from clusterlab.views.page import save
+from clusterlab.views.picture import picture
+from clusterlab.views.state import State
 from tests.protocols.scenario import Scenario as Golden
 
 ELECTION = """
@@ -86,6 +89,13 @@ def test_what_is_told_happens_and_nothing_else() -> None:
     assert sizes == [0, 1]
     found = replay(trace, Raft.group(3))
     assert not found, str(found)
+
+
+def test_a_played_scenario_opens_in_the_player(tmp_path: Path) -> None:
+    trace = play_scenario(ELECTION, Raft.group(3)).trace
+    assert picture(State.of(trace)).startswith("<svg")
+    page = save(trace, tmp_path / "election.html").read_text(encoding="utf-8")
+    assert "AppendEntries" in page
 
 
 @pytest.mark.parametrize(("text", "nodes"), [(ELECTION, Raft.group(3)), (DICE, PLAYERS)])
