@@ -15,14 +15,14 @@ Timers: TypeAlias = "int | Mapping[str, int] | None"
 
 
 class Budgets:
-    """What is left of each budget; a kind that is not among them is free.
+    """What is left of each budget, and how the network is cut; a kind not among them is free.
 
     >>> budgets = Budgets({"crashes": 1, "losses": 2})
     >>> [budgets.left(budgets.spend(budgets.start, [kind])) for kind in ("crashes", "other")]
     [{'crashes': 0, 'losses': 2}, {'crashes': 1, 'losses': 2}]
     """
 
-    def __init__(self, limits: Mapping[str, int]) -> None:
+    def __init__(self, limits: Mapping[str, int], cuts: int = 0) -> None:
         for kind, limit in limits.items():
             if type(limit) is not int or limit < 0:
                 raise ScenarioError(
@@ -30,13 +30,15 @@ class Budgets:
                     "or None where no limit is meant."
                 )
         self.limits = dict(limits)
-        self.size = prod(limit + 1 for limit in limits.values())
+        self.cuts = cuts
+        """In so many ways the network can be cut; 0 stands for the network as a whole."""
+        self.size = prod(limit + 1 for limit in limits.values()) * (cuts + 1)
         self.used_up: set[str] = set()
         """The kinds that could have been spent once more in some state, had there been any left."""
         self.free = False
         """Nothing costs anything."""
         ranges = [range(limit, -1, -1) for limit in limits.values()]
-        self._values = list(product(*ranges))
+        self._values = list(product(*ranges, range(cuts + 1)))
         self._ids = {values: number for number, values in enumerate(self._values)}
         self._position = {kind: at for at, kind in enumerate(limits)}
         self.start = 0
@@ -59,7 +61,15 @@ class Budgets:
 
     def left(self, budget: int) -> dict[str, int]:
         """What is left of each kind."""
-        return dict(zip(self.limits, self._values[budget], strict=True))
+        return dict(zip(self.limits, self._values[budget][:-1], strict=True))
+
+    def cut(self, budget: int) -> int:
+        """How the network is cut; 0 if it is whole."""
+        return self._values[budget][-1]
+
+    def with_cut(self, budget: int, cut: int) -> int:
+        """The same budget with another cut."""
+        return self._ids[(*self._values[budget][:-1], cut)]
 
 
 def timer_budgets(timers: Timers) -> dict[str, int]:

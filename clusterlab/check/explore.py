@@ -14,7 +14,8 @@ What a world contains
 - `network="set"`: what was sent may arrive at any time, any number of times, or never.
   `"multiset"`: it arrives at most once, in any order; `"fifo"`: each link keeps its order. In these
   two, loss and duplication cost a budget, and what arrives at a dead node is lost.
-  A partition is nothing but loss, so a world with free loss contains every partition.
+- A partition is nothing but loss, so a world with free loss contains every partition. In the others
+  `partitions` is a budget: as long as the network is cut, what crosses is lost for nothing.
 - `crashes`: a node dies between two steps, or within one after a prefix of its effects (rule 4).
 - Timers: any pending timer may fire at any time. That is more than real clocks do (rule 5), so a
   safety property that holds here holds there; one that needs timing may fail here.
@@ -47,6 +48,7 @@ GreetedOnce 2
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from itertools import combinations
 from typing import Literal, TypeAlias
 
 from clusterlab.check.account import Limits, ProgressHook
@@ -71,6 +73,8 @@ from clusterlab.core.history import Invoke
 from clusterlab.core.node import WORLD, Message, Node, NodeId
 
 STATES_MAX = 5_000_000
+PARTED_MAX = 8
+"""So many nodes can be parted in 127 ways."""
 
 NetworkName: TypeAlias = Literal["set", "multiset", "fifo"]
 
@@ -86,6 +90,7 @@ def explore(
     crashing: Collection[NodeId] | None = None,
     losses: int | None = 0,
     duplicates: int | None = 0,
+    partitions: int = 0,
     timers: Timers = None,
     ticks: int = 0,
     tick_ms: int = 50,
@@ -116,6 +121,9 @@ def explore(
         (with an empty one), "either" or "never"; who may die (default: all).
     losses, duplicates:
         How many messages a run may lose or double; None: any number. A set network needs neither.
+    partitions:
+        How often the network may be cut into two groups, any two. Until it heals, which it may at
+        any time, what arrives from the other side is lost, whatever `losses` says.
     timers:
         How many timers may fire in a run; or {class name: how many} (others without limit).
     ticks, tick_ms:
@@ -153,10 +161,11 @@ def explore(
     """
     nodes = _check_nodes(nodes)
     found = _check_kinds(check_properties(properties))
-    limits = {"crashes": crashes, **_network_budgets(network, losses, duplicates)}
-    budgets = Budgets({**limits, **timer_budgets(timers), "ticks": ticks})
+    limits = {"crashes": crashes, **_network_budgets(network, losses, duplicates, partitions)}
+    cuts = _cuts(len(nodes)) if partitions else ()
+    budgets = Budgets({**limits, **timer_budgets(timers), "ticks": ticks}, len(cuts))
     who = _check_dying([node.id for node in nodes], crashing, restarts)
-    rules = Rules(DISCIPLINES[network], timers, restarts, who, ticks, crashes > 0)
+    rules = Rules(DISCIPLINES[network], timers, restarts, who, ticks, crashes > 0, cuts)
     clock = Clock(ticks, tick_ms)
     locals_, ghosts = local_tables(nodes, rules, clock, bound, found, symmetry)
     tables = Tables(locals_, rules, budgets, ghosts)
@@ -215,18 +224,31 @@ def _check_nodes(nodes: Iterable[Node]) -> list[Node]:
     return nodes
 
 
-def _network_budgets(network: str, losses: int | None, duplicates: int | None) -> dict[str, int]:
+def _network_budgets(
+    network: str, losses: int | None, duplicates: int | None, partitions: int
+) -> dict[str, int]:
     if network not in DISCIPLINES:
         raise ScenarioError(f"network={network!r}: write {', '.join(map(repr, DISCIPLINES))}.")
     if DISCIPLINES[network].keeps:
-        if losses or duplicates:
+        if losses or duplicates or partitions:
             raise ScenarioError(
-                "in a set network messages are lost and doubled for nothing: leave out losses and "
-                "duplicates, or write network='multiset'."
+                "in a set network messages are lost and doubled for nothing, as in a partition: "
+                "leave out losses, duplicates and partitions, or write network='multiset'."
             )
         return {}
-    limits = {"losses": losses, "duplicates": duplicates}
+    limits = {"losses": losses, "duplicates": duplicates, "partitions": partitions or None}
     return {kind: limit for kind, limit in limits.items() if limit is not None}
+
+
+def _cuts(nodes: int) -> tuple[frozenset[int], ...]:
+    """Every way to part some nodes from the first one."""
+    if nodes > PARTED_MAX:
+        raise ScenarioError(
+            f"{nodes} nodes can be parted in {2 ** (nodes - 1) - 1:,} ways: leave out partitions, "
+            f"or explore at most {PARTED_MAX} nodes."
+        )
+    ways = (combinations(range(1, nodes), size) for size in range(1, nodes))
+    return tuple(frozenset(apart) for way in ways for apart in way)
 
 
 def _wishes(locals_: Locals, invoke: Iterable[tuple[NodeId, Message]]) -> list[tuple[int, int]]:

@@ -6,7 +6,9 @@ from typing import Literal, NamedTuple
 
 from clusterlab.core.node import Message, NodeId
 
-MoveKind = Literal["start", "deliver", "invoke", "fire", "kill", "restart", "drop", "tick"]
+MoveKind = Literal[
+    "start", "deliver", "invoke", "fire", "kill", "restart", "drop", "tick", "partition", "heal"
+]
 
 
 class Move(NamedTuple):
@@ -28,6 +30,8 @@ class Move(NamedTuple):
     """Of a restart: `keep` or `lose`."""
     copy: bool = False
     """The network delivers a copy, and may deliver the message again."""
+    groups: tuple[tuple[NodeId, ...], ...] = ()
+    """Of a partition: who still hears whom."""
 
     def __str__(self) -> str:
         """`n1 -> n2 RequestVote(term=1)`."""
@@ -41,6 +45,8 @@ class Move(NamedTuple):
             + ("its disk" if self.disk == "keep" else "an empty disk"),
             "drop": f"{self.src} -> {self.node} {self.msg!r} is lost",
             "tick": "the clocks tick",
+            "partition": f"a partition: {' | '.join(', '.join(group) for group in self.groups)}",
+            "heal": "the network heals",
         }[self.kind]
         if self.copy:
             words += " (a copy)"

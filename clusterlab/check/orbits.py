@@ -51,10 +51,20 @@ class Orbits:
             values = self._tables.ghost_values[gid]
             return self._tables.ghost(renamed(values, self._renaming.names[way])) * weights[-2]
 
+        def budget_(budget: int) -> int:
+            cut = self._tables.budgets.cut(budget)
+            if not cut:
+                return budget
+            cuts = self._tables.rules.cuts
+            apart = frozenset(places[i] for i in cuts[cut - 1])
+            if 0 in apart:  # a cut is known by the side on which the first node is not
+                apart = frozenset(range(self._tables.nodes)) - apart
+            return self._tables.budgets.with_cut(budget, cuts.index(apart) + 1)
+
         return [
             *(LazyTable(part(i)) for i in range(self._tables.nodes)),
             LazyTable(ghost),
-            LazyTable(lambda budget: budget),
+            LazyTable(budget_),
         ]
 
     def _cell_maker(self, way: int, i: int) -> Callable[[int], int]:

@@ -48,7 +48,8 @@ class Postponing:
 
     def keep(self, i: int, cid: int, budget: int, moves: list[Possible]) -> list[Possible]:
         """Those of the moves of a cell that must be followed."""
-        if self._tables.budgets.left(budget).get("ticks"):
+        left = self._tables.budgets.left(budget)
+        if left.get("ticks") or left.get("partitions") or self._tables.budgets.cut(budget):
             return moves
         if self._is_silent(i, cid, budget):
             kept: list[Possible] = []

@@ -57,6 +57,7 @@ class Teller:
         self.up: dict[NodeId, bool] = dict.fromkeys(self.nodes, True)
         self._clock = clock
         self._ticks = 0
+        self._groups: tuple[tuple[NodeId, ...], ...] = ()
         self._now = 0.0
         self._disks = {name: node.saved() for name, node in self.nodes.items()}
         self._sent: dict[Envelope, list[int]] = {}  # the sends that have not arrived
@@ -79,6 +80,10 @@ class Teller:
         name = move.node
         if move.kind == "tick":
             self._ticks += 1
+        elif move.kind in ("partition", "heal"):
+            self._groups = move.groups
+            how = {"groups": move.groups} if move.groups else {}
+            self.trace.append(self._now, None, move.kind, how)
         elif move.kind == "kill":
             self._kill(name, None, None)
         elif move.kind == "drop":
@@ -122,6 +127,8 @@ class Teller:
     def _drop(self, move: Move) -> None:
         cause = self._arrival(move)
         why = "lost" if self.up[move.node] else "dead"
+        if any((move.src in group) is not (move.node in group) for group in self._groups):
+            why = "partition"
         data = {"src": move.src, "msg": move.msg, "why": why}
         self.trace.append(self._now, move.node, "drop", data, cause)
 

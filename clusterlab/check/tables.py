@@ -55,6 +55,8 @@ class Rules(NamedTuple):
     ticks: int
     spare_crashes: bool
     """Whether there are crashes at all."""
+    cuts: tuple[frozenset[int], ...] = ()
+    """The ways to cut the network: the nodes that stand apart from the first one."""
 
 
 class Tables:
@@ -186,10 +188,15 @@ class Tables:
             yield from self._restarts(i, cell, budget)
         if i == 0 and self.rules.ticks:
             yield from self._tick(budget)
+        if i == 0 and self.rules.cuts:
+            yield from self._cuts(budget)
 
     def _arrivals(self, i: int, cell: Cell, budget: int) -> Iterator[Possible]:
         network = self.rules.discipline
         for letter in network.heads(cell.inbox):
+            if self._is_cut_off(letter, budget):
+                yield from self._lose(i, cell, letter, budget, ())
+                continue
             after = cell._replace(inbox=network.take(cell.inbox, letter))
             yield from self._stepping(i, cell, after, letter, budget, ())
             if not network.keeps:
@@ -269,6 +276,30 @@ class Tables:
             after = cell._replace(inbox=self.rules.discipline.take(cell.inbox, letter))
             outcome = Outcome(cell.local, (), (), Move("drop", dst, src, msg))
             yield from self._make(i, cell, after, outcome, left - budget)
+
+    def _is_cut_off(self, letter: int, budget: int) -> bool:
+        """Whether the network is cut between sender and receiver."""
+        cut = self.budgets.cut(budget)
+        if not cut:
+            return False
+        src, dst, _ = self.locals.letters[letter]
+        apart, index = self.rules.cuts[cut - 1], self.locals.index
+        return (index[src] in apart) is not (index[dst] in apart)
+
+    def _cuts(self, budget: int) -> Iterator[Possible]:
+        """A partition into two groups, or the end of one."""
+        if self.budgets.cut(budget):
+            whole = self.budgets.with_cut(budget, 0)
+            yield Possible(Move("heal", WORLD), whole - budget, ())
+            return
+        left = self.budgets.spend(budget, ("partitions",))
+        if left is not None:
+            for cut, apart in enumerate(self.rules.cuts, 1):
+                sides: tuple[list[str], list[str]] = ([], [])
+                for j, name in enumerate(self.locals.ids):
+                    sides[j in apart].append(name)
+                move = Move("partition", WORLD, groups=tuple(map(tuple, sides)))
+                yield Possible(move, self.budgets.with_cut(left, cut) - budget, ())
 
     def _tick(self, budget: int) -> Iterator[Possible]:
         left = self.budgets.spend(budget, ("ticks",))

@@ -132,24 +132,14 @@ class Naive:
         return len(seen)
 
     def after(self, s: State) -> Iterator[State]:
-        for at, (src, dst, msg) in enumerate(s.mail):
-            if s.mail.index((src, dst, msg)) != at or not self.is_head(s, at):
-                continue
-            without = replace(s, mail=s.mail[:at] + s.mail[at + 1 :])
-            if dst in s.up:
-                yield from self.run(s if self.network == "set" else without, dst, Deliver(src, msg))
-                if self.network != "set" and s.left.get("duplicates"):
-                    yield from self.run(spend(s, "duplicates"), dst, Deliver(src, msg))
-                if self.network != "set" and s.left.get("losses"):
-                    yield spend(without, "losses")
-            elif self.network != "set":
-                yield without
+        yield from self.arrivals(s)
         for wish in dict.fromkeys(s.wishes):
             if wish[0] in s.up:
                 rest = list(s.wishes)
                 rest.remove(wish)
                 event = Deliver(WORLD, Invoke(wish[1]))
                 yield from self.run(replace(s, wishes=tuple(rest)), wish[0], event)
+        yield from self.cuts(s)
         for name, node in s.nodes.items():
             if name in s.up:
                 for timer in s.timers[name]:
@@ -162,6 +152,35 @@ class Naive:
                 for disk in self.restarts:
                     reborn = restart(node, None if disk == "keep" else {})
                     yield from self.run(put(s, nodes={name: reborn}), name, Start())
+
+    def arrivals(self, s: State) -> Iterator[State]:
+        for at, (src, dst, msg) in enumerate(s.mail):
+            if s.mail.index((src, dst, msg)) != at or not self.is_head(s, at):
+                continue
+            without = replace(s, mail=s.mail[:at] + s.mail[at + 1 :])
+            if dst in s.up and self.are_apart(s, src, dst):
+                yield without
+            elif dst in s.up:
+                yield from self.run(s if self.network == "set" else without, dst, Deliver(src, msg))
+                if self.network != "set" and s.left.get("duplicates"):
+                    yield from self.run(spend(s, "duplicates"), dst, Deliver(src, msg))
+                if self.network != "set" and s.left.get("losses"):
+                    yield spend(without, "losses")
+            elif self.network != "set":
+                yield without
+
+    def cuts(self, s: State) -> Iterator[State]:
+        if s.left.get("cut"):
+            yield put(s, left={"cut": 0})
+        elif s.left.get("partitions"):
+            for sides in range(1, 2 ** (len(s.nodes) - 1)):
+                yield put(spend(s, "partitions"), left={"cut": sides})
+
+    def are_apart(self, s: State, src: str, dst: str) -> bool:
+        """The sides are bits, one for each node but the last, which is on side 0."""
+        names = list(s.nodes)
+        sides = s.left.get("cut", 0)
+        return bool((sides >> names.index(src) ^ sides >> names.index(dst)) & 1)
 
     def is_head(self, s: State, at: int) -> bool:
         link = s.mail[at][:2]

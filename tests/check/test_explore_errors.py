@@ -154,6 +154,9 @@ def test_worlds_that_cannot_be() -> None:
     fails("two nodes are called a", lambda: explore([Relay("a", peer="a"), Relay("a", peer="a")]))
     fails("network='bag'", lambda: explore(relays(), network="bag"))  # type: ignore[arg-type]
     fails("lost and doubled for nothing", lambda: explore(relays(), losses=1))
+    fails("leave out losses, duplicates and partitions", lambda: explore(relays(), partitions=1))
+    many = [Relay(f"n{i}", peer="n0") for i in range(9)]
+    fails("255 ways", lambda: explore(many, network="fifo", partitions=1))
     fails("crashes=-1 is not a budget", lambda: explore(relays(), crashes=-1))
     fails("timers=2.5 is not a budget", lambda: explore(relays(), timers=2.5))  # type: ignore[arg-type]
     fails("names no timer", lambda: explore(relays(), timers={"Nugde": 1}))

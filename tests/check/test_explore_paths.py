@@ -19,7 +19,7 @@ from clusterlab.core.trace import Trace
 from clusterlab.protocols.paxos import Acceptor, Ballot, Propose, roles
 from clusterlab.protocols.raft import Raft
 from clusterlab.sim import Simulation
-from tests.check.toys import Breaks, Bump, Reader, Token, duel, relays
+from tests.check.toys import Breaks, Bump, Player, Reader, Token, duel, relays
 
 X, Y = ("p1", Propose("x")), ("p2", Propose("y"))
 ELECTIONS: dict[str, Any] = {"timers": {"ElectionTimeout": 2, "HeartbeatDue": 0}}
@@ -289,3 +289,25 @@ def test_a_wrong_node_is_no_wrong_run() -> None:
     assert issubclass(NodeError, Exception)
     report = explore([Breaks("a", peer="b"), Breaks("b", peer="a")], network="multiset")
     assert report.verdict == "holds", "each gets one token only"
+
+
+def test_a_partition_loses_what_arrives_from_the_other_side_until_it_heals() -> None:
+    rules = (((1, "others", 1), (2, "src", 1), (2, "nobody", 1)),) * 3
+    nodes = [Player(name, everyone=tuple("abc"), rules=rules, begins=name == "a") for name in "abc"]
+
+    def lost(w: Any) -> bool:
+        return [n.mood for n in w.nodes] == [2, 0, 2] and not w.messages
+
+    world: dict[str, Any] = {"network": "fifo", "goal": lost}
+    assert explore(nodes, **world).verdict == "unreachable"
+    report = explore(nodes, partitions=1, **world)
+    assert sorted(map(str, report.path)) == [
+        "a -> b Ball(number=1) is lost",
+        "a -> c Ball(number=1)",
+        "a fires Throw()",
+        "a partition: a, c | b",
+        "c -> a Ball(number=2)",
+    ]
+    assert report.trace is not None
+    assert [e.data["groups"] for e in report.trace.of("partition")] == [(("a", "c"), ("b",))]
+    assert [e.data["why"] for e in report.trace.of("drop")] == ["partition"]

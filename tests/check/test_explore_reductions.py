@@ -44,6 +44,7 @@ WORLDS = st.sampled_from(
         ("fifo", {"timers": 2}),
         ("multiset", {"timers": 1, "losses": 1, "duplicates": 1}),
         ("fifo", {"timers": 1, "losses": 1}),
+        ("multiset", {"timers": 1, "partitions": 1}),
         ("set", {"timers": 1, "crashes": 1}),
         ("multiset", {"timers": 1, "crashes": 1}),
         ("fifo", {"timers": 1, "crashes": 1}),
