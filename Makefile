@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test check golden labs pictures bench lock clean
+.PHONY: help setup lab test check golden labs pictures zoo bench lock clean
 
 BIN := .venv/bin
 PY := $(BIN)/python
@@ -37,6 +37,9 @@ labs: setup  ## generate labs/ from solutions/
 
 pictures: setup  ## take the README's picture anew, in a real JupyterLab
 	@$(PY) -m tests.labs.picture
+
+zoo: setup  ## hunt every published bug of the zoo (ARGS="R1 R2" chooses, ARGS="--traces FOLDER" keeps the runs)
+	@$(PY) -m clusterlab.lessons.zoo $(ARGS)
 
 bench: setup  ## measure the simulator and the live engine beside their peers
 	@$(PY) -m tests.bench
