@@ -22,8 +22,8 @@ shorter. By induction the reduced search finds a broken state, and at no greater
 a shortest one. No proviso for cycles is needed, since what is put off for ever is never visible.
 
 What it needs: properties that say which fields they read, and which messages. One that reads
-everything makes every change visible. A world whose clock may still tick is not reduced, since a
-tick commutes with nothing.
+everything makes every change visible. A world whose clock may still tick, or whose network may
+still be cut or healed, is not reduced there: such moves commute with little.
 """
 
 from __future__ import annotations
