@@ -19,7 +19,6 @@ from clusterlab.check.crew import Processes
 from clusterlab.check.explore import explore
 from clusterlab.check.invariants import paxos, raft
 from clusterlab.check.properties import always, sometimes
-from clusterlab.check.report import Report
 from clusterlab.check.spread import Spread
 from clusterlab.core.errors import EngineUnavailable, ScenarioError
 from clusterlab.core.node import Node, NodeId, volatile
@@ -57,7 +56,7 @@ WORLDS: list[tuple[Callable[[], Sequence[Node]], dict[str, Any]]] = [
     (relays, {"properties": sometimes("High", lambda w: w["a"].best == 3), "timers": 2}),
     (relays, {"timers": 2, "depth_max": 3, "network": "multiset"}),
     (lambda: [Breaks("a", peer="b"), Breaks("b", peer="a")], {"network": "set"}),
-    (lambda: Raft.group(3), {**ONE_ELECTION, "properties": raft.SAFETY}),
+    (lambda: Raft.group(3), {**ONE_ELECTION, "crashes": 0, "properties": raft.SAFETY}),
     (lambda: Raft.group(3), {**ONE_ELECTION, "properties": raft.SAFETY, "symmetry": SERVERS}),
     (
         lambda: roles(2, 2, 0),
@@ -73,8 +72,74 @@ WORLDS: list[tuple[Callable[[], Sequence[Node]], dict[str, Any]]] = [
 ]
 
 
-def alone_and_spread(nodes: Callable[[], Sequence[Node]], **world: Any) -> tuple[Report, Report]:
-    alone, spread = (explore(nodes(), workers=count, **world) for count in (1, 2))
+class FakeRay(ModuleType):
+    """As much of Ray as a crew needs, in this process; one actor may be dead."""
+
+    class exceptions:  # noqa: N801 - Ray's name
+        class RayActorError(Exception):
+            pass
+
+    def __init__(self) -> None:
+        super().__init__("ray")
+        self.calls, self.dies_at = 0, 10**9
+        self.connected = False
+        self.log: list[str] = []
+
+    def is_initialized(self) -> bool:
+        return self.connected
+
+    def init(self, **options: Any) -> None:
+        self.connected = True
+        self.log.append(f"init {options['address']}")
+
+    def shutdown(self) -> None:
+        self.connected = False
+        self.log.append("shutdown")
+
+    def cluster_resources(self) -> dict[str, float]:
+        return {"CPU": 2.0}
+
+    def remote(self, **options: Any) -> Any:
+        assert options["max_restarts"] == options["max_task_retries"] == 0, "else silently twice"
+        return lambda cls: SimpleNamespace(options=lambda **_: self.factory(cls))
+
+    def factory(self, cls: type) -> Any:
+        def make(setup: Any) -> Any:
+            mine = cls(setup)
+            call = SimpleNamespace(remote=lambda command: lambda: mine.handle(command))
+            return SimpleNamespace(handle=call)
+
+        return SimpleNamespace(remote=make)
+
+    def wait(self, refs: list[Any], num_returns: int) -> tuple[list[Any], list[Any]]:
+        return refs[:num_returns], refs[num_returns:]
+
+    def get(self, ref: Any) -> Any:
+        self.calls += 1
+        if self.calls >= self.dies_at:
+            raise self.exceptions.RayActorError("The actor died.\nAnd a page more.")
+        return ref()
+
+    def kill(self, actor: Any) -> None:
+        self.log.append("kill")
+
+
+@pytest.fixture
+def ray(monkeypatch: pytest.MonkeyPatch) -> FakeRay:
+    """Workers in this process: quick to start, and none the wiser."""
+    fake = FakeRay()
+    monkeypatch.setitem(sys.modules, "ray", fake)
+    return fake
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray")
+@pytest.mark.parametrize(("nodes", "world"), WORLDS)
+def test_three_workers_say_what_one_process_says(
+    nodes: Callable[[], Sequence[Node]], world: dict[str, Any]
+) -> None:
+    alone = explore(nodes(), **world)
+    spread = explore(nodes(), address="auto", workers=3, **world)
     assert (spread.verdict, spread.property, spread.depth, spread.reached) == (
         alone.verdict,
         alone.property,
@@ -82,15 +147,6 @@ def alone_and_spread(nodes: Callable[[], Sequence[Node]], **world: Any) -> tuple
         alone.reached,
     )
     assert len(spread.path) == len(alone.path)
-    return alone, spread
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("nodes", "world"), WORLDS)
-def test_two_workers_say_what_one_process_says(
-    nodes: Callable[[], Sequence[Node]], world: dict[str, Any]
-) -> None:
-    alone, spread = alone_and_spread(nodes, **world)
     if not alone.path:  # all was looked at: then the counts are the same too
         assert (spread.states, spread.transitions) == (alone.states, alone.transitions)
         assert set(spread.not_covered) == set(alone.not_covered)
@@ -98,11 +154,20 @@ def test_two_workers_say_what_one_process_says(
 
 
 @pytest.mark.slow
+def test_processes_say_what_one_process_says() -> None:
+    world: dict[str, Any] = {"network": "multiset", "timers": 2, "invoke": [("a", Bump())]}
+    report = explore(relays(), workers=2, **world)
+    assert (report.verdict, report.states, report.transitions) == ("holds", 10_752, 32_473)
+    assert no_children()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray")
 @pytest.mark.parametrize(("wrong", "crashes", "moves"), [(VotesForAll, 0, 6), (Forgetful, 1, 8)])
 def test_the_path_has_as_few_moves(wrong: type[Raft], crashes: int, moves: int) -> None:
     timers = {"ElectionTimeout": 2, "HeartbeatDue": 0}
     world: dict[str, Any] = {"timers": timers, "crashes": crashes, "symmetry": SERVERS}
-    report = explore(wrong.group(3), properties=raft.ELECTION_SAFETY, workers=3, **world)
+    report = explore(wrong.group(3), properties=raft.ELECTION_SAFETY, address="auto", **world)
     assert report.property == "ElectionSafety"
     assert len(report.path) == moves
     assert report.trace is not None
@@ -207,79 +272,23 @@ def test_a_cluster_without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
         explore(relays(), address="auto")
 
 
-class FakeRay(ModuleType):
-    """As much of Ray as a crew needs, in this process; one actor may be dead."""
-
-    class exceptions:  # noqa: N801 - Ray's name
-        class RayActorError(Exception):
-            pass
-
-    def __init__(self, dies_at: int = 10**9) -> None:
-        super().__init__("ray")
-        self.calls, self.dies_at = 0, dies_at
-        self.connected = False
-        self.log: list[str] = []
-
-    def is_initialized(self) -> bool:
-        return self.connected
-
-    def init(self, **options: Any) -> None:
-        self.connected = True
-        self.log.append(f"init {options['address']}")
-
-    def shutdown(self) -> None:
-        self.connected = False
-        self.log.append("shutdown")
-
-    def cluster_resources(self) -> dict[str, float]:
-        return {"CPU": 2.0}
-
-    def remote(self, **options: Any) -> Any:
-        assert options["max_restarts"] == options["max_task_retries"] == 0, "else silently twice"
-        return lambda cls: SimpleNamespace(options=lambda **_: self.factory(cls))
-
-    def factory(self, cls: type) -> Any:
-        def make(setup: Any) -> Any:
-            mine = cls(setup)
-            call = SimpleNamespace(remote=lambda command: lambda: mine.handle(command))
-            return SimpleNamespace(handle=call)
-
-        return SimpleNamespace(remote=make)
-
-    def wait(self, refs: list[Any], num_returns: int) -> tuple[list[Any], list[Any]]:
-        return refs[:num_returns], refs[num_returns:]
-
-    def get(self, ref: Any) -> Any:
-        self.calls += 1
-        if self.calls >= self.dies_at:
-            raise self.exceptions.RayActorError("The actor died.\nAnd a page more.")
-        return ref()
-
-    def kill(self, actor: Any) -> None:
-        self.log.append("kill")
-
-
-def test_actors_say_what_one_process_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    ray = FakeRay()
-    monkeypatch.setitem(sys.modules, "ray", ray)
-    world: dict[str, Any] = {"timers": 1, "network": "multiset"}
-    alone, spread = (explore(relays(), **world, address=at) for at in (None, "auto"))
-    assert (spread.states, spread.transitions) == (alone.states, alone.transitions)
+def test_a_connection_of_others_is_left(ray: FakeRay) -> None:
+    explore(relays(), timers=1, address="auto")
     assert ray.log == ["init auto", "kill", "kill", "shutdown"]
     ray.connected = True
-    explore(relays(), **world, address="auto", workers=3)
-    assert ray.log[4:] == ["kill"] * 3, "a connection of others is left"
+    explore(relays(), timers=1, address="auto", workers=3)
+    assert ray.log[4:] == ["kill"] * 3
 
 
-def test_an_actor_that_dies_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ray", FakeRay(dies_at=9))
+def test_an_actor_that_dies_is_a_sentence(ray: FakeRay) -> None:
+    ray.dies_at = 9
     report = explore(relays(), timers=1, network="multiset", address="auto")
     assert re.search(r"worker \d of 2 died \(The actor died.\)", report.explanation)
     assert report.verdict == "not finished"
 
 
-def test_an_address_where_nobody_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ray", FakeRay())
+@pytest.mark.usefixtures("ray")
+def test_an_address_where_nobody_is() -> None:
     for address in ("127.0.0.1:1", "nowhere"):
         with pytest.raises(ScenarioError, match=f"no Ray cluster at address='{address}'"):
             explore(relays(), address=address)
