@@ -21,6 +21,7 @@ from clusterlab.core.errors import ClusterlabError, ScenarioError
 
 if TYPE_CHECKING:
     from clusterlab.experiments.base import Outcome
+    from clusterlab.experiments.fuzz import SeedRun, Trial
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 UNKNOWN = 2
@@ -117,6 +118,9 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--json", action="store_true", help="print the report as JSON only")
     check.add_argument(
         "--save", type=Path, metavar="FOLDER", help="save the trace of the first seed that fails"
+    )
+    check.add_argument(
+        "--shrink", action="store_true", help="and bring it down to the shortest run, told in words"
     )
     check.set_defaults(command=_check)
 
@@ -261,7 +265,7 @@ def _experiments(_: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from clusterlab.experiments import fuzz, fuzz_subjects  # noqa: PLC0415 - as above
+    from clusterlab.experiments import fuzz, fuzz_spread, fuzz_subjects  # noqa: PLC0415 - as above
 
     if options.seeds < 1:
         raise ScenarioError(f"--seeds {options.seeds} runs nothing: give 1 or more.")
@@ -284,9 +288,10 @@ def _check(options: argparse.Namespace) -> int:
     saved = None
     if report.run is not None:
         if options.save is not None:
-            name = options.what.replace(":", ".").replace("/", ".")
-            saved = report.run.trace.save(options.save / f"{name}-{report.seed}.jsonl")
+            saved = report.run.trace.save(options.save / f"{_file_name(options, report.run)}.jsonl")
             console.print(f"The trace of seed {report.seed} is in {saved}")
+        if options.shrink:
+            _shrink(options, fuzz_spread.trial_of(trials, report.run.seed), report.run, console)
         again = _again(options, report.run.seed)
         console.print(f"Again, that seed alone: {again}", soft_wrap=True)
     if options.json:
@@ -295,6 +300,27 @@ def _check(options: argparse.Namespace) -> int:
     if report.interrupted:
         return INTERRUPTED
     return 0 if report.ok else FAILED
+
+
+def _file_name(options: argparse.Namespace, run: SeedRun) -> str:
+    return f"{options.what.replace(':', '.').replace('/', '.')}-{run.seed}"
+
+
+def _shrink(options: argparse.Namespace, trial: Trial, run: SeedRun, console: Console) -> None:
+    """Tell the shortest run that fails as this seed does, and save it where traces go."""
+    from clusterlab.experiments.minimize import minimize  # noqa: PLC0415 - as above
+
+    console.print(f"\nSeed {run.seed}, as short as it gets:", highlight=False)
+    try:
+        found = minimize(trial, run, say=lambda told: console.print(escape(told), soft_wrap=True))
+    except ScenarioError as error:
+        console.print(escape(str(error)), soft_wrap=True)
+        return
+    console.print(escape(f"\n{found.story()}"), soft_wrap=True)
+    if options.save is not None:
+        name = f"{_file_name(options, run)}-shortest"
+        scenario, trace = found.save(options.save, name)
+        console.print(f"The scenario is in {scenario}, its trace in {trace}", soft_wrap=True)
 
 
 def _make_folder(folder: Path) -> None:

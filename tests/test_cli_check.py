@@ -8,7 +8,10 @@ import multiprocessing
 import pytest
 
 from clusterlab import cli
+from clusterlab.check.invariants import raft
 from clusterlab.core.trace import Trace
+from clusterlab.experiments.scenario import play_scenario
+from tests.protocols.test_raft_mutants import ForgetsItsVote
 
 ALONE = ["--workers", "1"]
 
@@ -37,6 +40,24 @@ def test_a_class_of_ones_own_is_caught_and_its_run_saved(tmp_path, capsys):
     trace = Trace.load(saved)
     assert trace.of("kill")
     assert trace.meta["seed"] == 0
+
+
+@pytest.mark.slow
+def test_the_seed_that_fails_comes_back_as_the_shortest_run(tmp_path, capsys):
+    what = "tests.protocols.test_raft_mutants:ForgetsItsVote"
+    arguments = ["check", what, "--seeds", "1", "--nodes", "3", "--save", str(tmp_path), "--shrink"]
+    assert cli.main([*arguments, *ALONE]) == cli.FAILED
+
+    told = " ".join(capsys.readouterr().out.split())
+    assert "1 of 256 faults are needed." in told
+    assert "n3 dies" in told or "n1 dies" in told or "n2 dies" in told
+    assert "So MonotonicAcrossRestarts is violated: in term 1, the vote of" in told
+    scenario = tmp_path / "tests.protocols.test_raft_mutants.ForgetsItsVote-0-shortest.txt"
+    assert f"The scenario is in {scenario}" in told
+    found = play_scenario(scenario, ForgetsItsVote.group(3), raft.SAFETY)
+    assert found.violation is not None
+    assert len(found.path) == 2
+    assert Trace.load(scenario.with_suffix(".jsonl")).digest() == found.trace.digest()
 
 
 def test_json_is_the_report_and_nothing_else(capsys):
