@@ -94,6 +94,26 @@ def _parser() -> argparse.ArgumentParser:
     )
     experiments.set_defaults(command=_experiments)
 
+    _check_options(commands)
+    _judge_options(commands)
+
+    export = commands.add_parser("export", help="write a saved trace in the form of another tool")
+    export.add_argument("trace", type=Path, help="a trace, as `clusterlab run --trace` saves it")
+    export.add_argument(
+        "--to",
+        required=True,
+        metavar="FORMAT",
+        help="shiviz, chrome (Perfetto), mermaid, or jepsen (the clients' history as EDN)",
+    )
+    export.add_argument("--output", "-o", type=Path, metavar="FILE", help="(default: print it)")
+    export.set_defaults(command=_export)
+
+    doctor = commands.add_parser("doctor", help="say what of this machine is in order, with mends")
+    doctor.set_defaults(command=_doctor)
+    return parser
+
+
+def _check_options(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     check = commands.add_parser(
         "check", help="run a protocol through storms of faults: exit 0 if every promise held"
     )
@@ -124,6 +144,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.set_defaults(command=_check)
 
+
+def _judge_options(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     judge = commands.add_parser(
         "judge", help="say whether a recorded history is consistent: exit 0 yes, 1 no, 2 unknown"
     )
@@ -147,21 +169,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     judge.add_argument("--states", type=int, metavar="N", help="give up after remembering N states")
     judge.set_defaults(command=_judge)
-
-    export = commands.add_parser("export", help="write a saved trace in the form of another tool")
-    export.add_argument("trace", type=Path, help="a trace, as `clusterlab run --trace` saves it")
-    export.add_argument(
-        "--to",
-        required=True,
-        metavar="FORMAT",
-        help="shiviz, chrome (Perfetto), mermaid, or jepsen (the clients' history as EDN)",
-    )
-    export.add_argument("--output", "-o", type=Path, metavar="FILE", help="(default: print it)")
-    export.set_defaults(command=_export)
-
-    doctor = commands.add_parser("doctor", help="say what of this machine is in order, with mends")
-    doctor.set_defaults(command=_doctor)
-    return parser
 
 
 # --- run ---------------------------------------------------------------------------------------
