@@ -92,6 +92,49 @@ MORE_THAN_ONE_LEADER = always(
 """The same of the present only: it misses leaders of one term that never overlap."""
 
 
+def _leader_has_most(world: World) -> Answer:
+    everyone = servers(world)
+    for leader in everyone:
+        if leader.role != LEADER:
+            continue
+        term = leader.current_term
+        own = _last_of_term(leader.log, term)
+        for other in everyone:
+            if _last_of_term(other.log, term) > own:
+                return (
+                    f"{leader.id} leads in term {term}, and {other.id} has an entry of that term "
+                    f"at index {_last_of_term(other.log, term)}, where the leader has none"
+                )
+    return True
+
+
+def _last_of_term(log: tuple[Any, ...], term: int) -> int:
+    return max((index for index, entry in enumerate(log, 1) if entry.term == term), default=0)
+
+
+ELECTION_SAFETY_INV = always(
+    "ElectionSafetyInv", _leader_has_most, reads=("current_term", "log", "role")
+)
+"""A leader has the entries of its term up to the greatest index: nobody else makes such."""
+
+
+def _messages_are_not_ahead(world: World) -> Answer:
+    terms = {server.id: server.current_term for server in servers(world)}
+    for src, dst, msg in world.messages:
+        if src in terms and getattr(msg, "term", 0) > terms[src]:
+            return f"{src} has sent {msg!r} to {dst}, and is itself in term {terms[src]}"
+    return True
+
+
+MESSAGE_TERMS = always(
+    "MessageTermsLtCurrentTerm",
+    _messages_are_not_ahead,
+    reads=("current_term", "log"),
+    messages=("RequestVote", "VoteReply", "AppendEntries", "AppendReply"),
+)
+"""No message is of a later term than the one that its sender is in, even after a crash."""
+
+
 # --- logs --------------------------------------------------------------------------------------
 
 
@@ -333,3 +376,6 @@ SAFETY: tuple[Property, ...] = (
     *(LEADER_APPEND_ONLY, MONOTONIC, MONOTONIC_ACROSS_RESTARTS),
 )
 """Everything that must always hold."""
+
+ALL: tuple[Property, ...] = (*SAFETY, MORE_THAN_ONE_LEADER, ELECTION_SAFETY_INV, MESSAGE_TERMS)
+"""The others of etcd's too. They look at messages, or see less than one of the above does."""
