@@ -1,0 +1,183 @@
+"""An active-passive pair whose link is cut: with and without somebody to ask who may go on."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar
+
+from clusterlab.check.linearizability import check_linearizability
+from clusterlab.core.cluster import Cluster
+from clusterlab.core.errors import LimitReached
+from clusterlab.core.history import Operation
+from clusterlab.core.network import Network
+from clusterlab.core.node import Node, NodeId
+from clusterlab.core.spec import CompareAndSet, KeyValue, Put
+from clusterlab.experiments.base import Check, Experiment, Story
+from clusterlab.protocols.client import Client, mixed_workload
+from clusterlab.protocols.primary_backup import PrimaryBackup, Witnessed
+
+CUT_MS = 1500
+KEYS = ("x", "y")
+
+
+class SplitBrain(Experiment):
+    """Two servers, a client at the side of each; the link between the sides is cut, then heals."""
+
+    network: ClassVar[Network] = Network(delay_ms=(1, 5))
+
+    @abstractmethod
+    def sides(self) -> tuple[list[NodeId], list[NodeId]]:
+        """Who is on which side of the cut; a client stands with the first server of its side."""
+
+    def script(self, cluster: Cluster, story: Story) -> None:
+        """Serve, cut, serve on whoever may, heal, come to rest."""
+        cluster.run_until_leader()
+        sides = self.sides()
+        for number, side in enumerate(sides, 1):
+            near = side[0]
+            far = next(other[0] for other in sides if other is not side)
+            cluster.add_client(
+                Client(
+                    f"c{number}",
+                    servers=(near, far),
+                    workload=mixed_workload(f"c{number}", seed=number, keys=KEYS),
+                    every_ms=(10, 30),
+                    retry_ms=150,
+                    give_up_ms=1000,
+                )
+            )
+        cluster.run(400)
+        story.say(f"{cluster.leader()} serves, two clients write")
+        self.cut_ms = cluster.now_ms
+        cluster.partition(*([*side, f"c{number}"] for number, side in enumerate(sides, 1)))
+        story.say(f"the network is cut: {' | '.join(' '.join(side) for side in sides)}")
+        cluster.run(CUT_MS)
+        self.healed_ms = cluster.now_ms
+        serving = [node for node in cluster.servers if cluster.status(node)["role"] == "leader"]
+        story.say(f"{' and '.join(serving)} call themselves primary")
+        cluster.heal()
+        story.say("the network heals")
+        try:
+            cluster.run_until(lambda: self.is_whole(cluster), limit_ms=5000, what="one primary")
+        except LimitReached:  # the checks will say so
+            return
+        cluster.run(500)
+        story.say(f"{cluster.leader()} serves")
+
+    def is_whole(self, cluster: Cluster) -> bool:
+        """Whether one server leads and the other follows it."""
+        shown = [cluster.status(node) for node in ("n1", "n2")]
+        return sorted(s["role"] for s in shown) == ["backup", "leader"]
+
+    def served(self, cluster: Cluster) -> dict[NodeId, int]:
+        """How many operations each client got done during the cut."""
+        done = {"c1": 0, "c2": 0}
+        for op in cluster.history.ok():
+            if self.cut_ms < op.invoked_ms and (op.returned_ms or 0.0) < self.healed_ms:
+                done[op.client] += 1
+        return done
+
+    def lost(self, cluster: Cluster) -> list[Operation]:
+        """Acknowledged writes that are not in the log of whoever leads in the end."""
+        leader = cluster.leader()
+        if leader is None:
+            return []
+        kept = {record.operation for record in cluster.state(leader)["log"]}
+        return [op for op in cluster.history.ok() if wrote(op) and op.call not in kept]
+
+
+class SplitBrainNaive(SplitBrain):
+    """The pair alone: both take over, both acknowledge, one half of it is thrown away."""
+
+    name: ClassVar[str] = "split-brain-naive"
+    question: ClassVar[str] = (
+        "A primary and a backup that takes over when it hears nothing: what if only the link died?"
+    )
+    source: ClassVar[str] = (
+        "Budhiraja, Marzullo, Schneider and Toueg 1993, The Primary-Backup Approach; "
+        "GitHub 2018, October 21 post-incident analysis"
+    )
+
+    def nodes(self) -> list[Node]:
+        """The pair."""
+        return [*PrimaryBackup.pair()]
+
+    def sides(self) -> tuple[list[NodeId], list[NodeId]]:
+        """Each for itself."""
+        return ["n1"], ["n2"]
+
+    def checks(self, cluster: Cluster) -> list[Check]:
+        """What is expected: that it goes wrong, and how."""
+        done = self.served(cluster)
+        lost = self.lost(cluster)
+        verdict = check_linearizability(cluster.history, KeyValue())
+        first = f", first {lost[0]}" if lost else ""
+        return [
+            Check(
+                "both sides served during the cut",
+                all(done.values()),
+                f"{done['c1']} and {done['c2']} operations were acknowledged",
+            ),
+            Check(
+                "acknowledged writes are lost when it heals",
+                bool(lost),
+                f"{len(lost)} are gone{first}",
+            ),
+            Check("the clients saw two stores", verdict.valid is False, verdict.explain()),
+            one_in_the_end(self, cluster),
+        ]
+
+
+class SplitBrainWitness(SplitBrain):
+    """The pair and a witness: the side that it is on goes on, the other waits."""
+
+    name: ClassVar[str] = "split-brain-witness"
+    question: ClassVar[str] = (
+        "The same cut, with a third vote that holds no data: who goes on, and is anything lost?"
+    )
+    source: ClassVar[str] = (
+        "Paris 1986, Voting with Witnesses; "
+        "Ongaro and Ousterhout 2014, In Search of an Understandable Consensus Algorithm, §5.4"
+    )
+
+    def nodes(self) -> list[Node]:
+        """The pair and its witness."""
+        return Witnessed.trio()
+
+    def sides(self) -> tuple[list[NodeId], list[NodeId]]:
+        """The witness is with the backup, so the primary has to stop."""
+        return ["n1"], ["n2", "w"]
+
+    def checks(self, cluster: Cluster) -> list[Check]:
+        """What is expected: one side pays with its availability, nothing is lost."""
+        done = self.served(cluster)
+        lost = self.lost(cluster)
+        verdict = check_linearizability(cluster.history, KeyValue())
+        writes = sum(wrote(op) for op in cluster.history.ok())
+        return [
+            Check(
+                "one side served during the cut, the other refused",
+                done["c1"] == 0 < done["c2"],
+                f"{done['c1']} and {done['c2']} operations were acknowledged",
+            ),
+            Check(
+                "no acknowledged write is lost",
+                not lost and writes > 0,
+                f"{len(lost)} of {writes} are gone",
+            ),
+            Check("history linearizable", verdict.valid is True, verdict.explain()),
+            one_in_the_end(self, cluster),
+        ]
+
+
+def wrote(operation: Operation) -> bool:
+    """Whether an acknowledged operation wrote something."""
+    call = operation.call
+    return isinstance(call, Put) or (isinstance(call, CompareAndSet) and operation.value is True)
+
+
+def one_in_the_end(experiment: SplitBrain, cluster: Cluster) -> Check:
+    """After the healing one server leads and both have its log."""
+    logs = {node: len(cluster.state(node)["log"]) for node in ("n1", "n2")}
+    told = ", ".join(f"{node} has {length} records" for node, length in logs.items())
+    return Check("one primary in the end", experiment.is_whole(cluster), told)
