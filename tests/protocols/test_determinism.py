@@ -11,9 +11,9 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 
 RAFT = """
-from tests.protocols.test_raft_runs import storm
 from clusterlab.protocols.raft import Raft
-print(storm(Raft, seed=5, size=5, ms=1500).trace.digest())
+from tests.protocols.test_raft_runs import trial
+print(trial(Raft, 5).run(seed=5).trace.digest())
 """
 
 PAXOS = """
