@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import product
 from math import prod
 from typing import TypeAlias
@@ -18,7 +18,7 @@ class Budgets:
     """What is left of each budget, and how the network is cut; a kind not among them is free.
 
     >>> budgets = Budgets({"crashes": 1, "losses": 2})
-    >>> [budgets.left(budgets.spend(budgets.start, [kind])) for kind in ("crashes", "other")]
+    >>> [budgets.left(budgets.spend(budgets.start, (kind,))) for kind in ("crashes", "other")]
     [{'crashes': 0, 'losses': 2}, {'crashes': 1, 'losses': 2}]
     """
 
@@ -41,13 +41,21 @@ class Budgets:
         self._values = list(product(*ranges, range(cuts + 1)))
         self._ids = {values: number for number, values in enumerate(self._values)}
         self._position = {kind: at for at, kind in enumerate(limits)}
+        self._spent: dict[tuple[int, tuple[str, ...]], int | None] = {}
         self.start = 0
         """Everything is left."""
 
-    def spend(self, budget: int, kinds: Iterable[str]) -> int | None:
+    def spend(self, budget: int, kinds: tuple[str, ...]) -> int | None:
         """The budget after one of each of `kinds`; None if one of them is used up."""
-        if self.free:
+        if self.free or not kinds:
             return budget
+        try:
+            return self._spent[budget, kinds]
+        except KeyError:
+            left = self._spent[budget, kinds] = self._spend(budget, kinds)
+            return left
+
+    def _spend(self, budget: int, kinds: tuple[str, ...]) -> int | None:
         left = list(self._values[budget])
         for kind in kinds:
             at = self._position.get(kind)

@@ -20,6 +20,7 @@ from clusterlab.check.locals import Locals, NoteKey, Outcome
 from clusterlab.check.moves import Move
 from clusterlab.check.properties import Ghost
 from clusterlab.check.rows import (
+    Add,
     Cell,
     Differences,
     Fields,
@@ -193,15 +194,17 @@ class Tables:
 
     def _arrivals(self, i: int, cell: Cell, budget: int) -> Iterator[Possible]:
         network = self.rules.discipline
+        cut = self.budgets.cut(budget) if self.rules.cuts else 0
         for letter in network.heads(cell.inbox):
-            if self._is_cut_off(letter, budget):
+            if cut and self._is_cut_off(letter, cut):
                 yield from self._lose(i, cell, letter, budget, ())
                 continue
-            after = cell._replace(inbox=network.take(cell.inbox, letter))
+            after = Cell(cell.local, network.take(cell.inbox, letter), cell.wishes)
             yield from self._stepping(i, cell, after, letter, budget, ())
             if not network.keeps:
-                for made in self._stepping(i, cell, cell, letter, budget, ("duplicates",)):
-                    yield made._replace(move=made.move._replace(copy=True))
+                if self.budgets.spend(budget, ("duplicates",)) is not None:
+                    for made in self._stepping(i, cell, cell, letter, budget, ("duplicates",)):
+                        yield made._replace(move=made.move._replace(copy=True))
                 yield from self._lose(i, cell, letter, budget, ("losses",))
 
     def _wishes(self, i: int, cell: Cell, budget: int) -> Iterator[Possible]:
@@ -277,11 +280,8 @@ class Tables:
             outcome = Outcome(cell.local, (), (), Move("drop", dst, src, msg))
             yield from self._make(i, cell, after, outcome, left - budget)
 
-    def _is_cut_off(self, letter: int, budget: int) -> bool:
+    def _is_cut_off(self, letter: int, cut: int) -> bool:
         """Whether the network is cut between sender and receiver."""
-        cut = self.budgets.cut(budget)
-        if not cut:
-            return False
         src, dst, _ = self.locals.letters[letter]
         apart, index = self.rules.cuts[cut - 1], self.locals.index
         return (index[src] in apart) is not (index[dst] in apart)
@@ -319,22 +319,26 @@ class Tables:
 
     def _make(
         self, i: int, cell: Cell, after: Cell, outcome: Outcome, spent: int
-    ) -> Iterator[Possible]:
+    ) -> tuple[Possible, ...]:
         """What an outcome changes, or nothing if it is wrong: that is told apart."""
         if outcome.wrong is not None:
             self.broken.append((outcome.move, outcome.wrong))
-            return
-        by_node: dict[int, list[int]] = {}
-        for j, letter in outcome.sends:
-            by_node.setdefault(j, []).append(letter)
-        own = by_node.pop(i, None)
-        inbox = after.inbox if own is None else self._put(after.inbox, tuple(own), i)
-        new = self.cell(i, Cell(outcome.local, inbox, after.wishes))
-        delta = (new - self.cell(i, cell)) * self.weights[i] + spent
-        adds = [(j, self._batch(i, j, tuple(letters))) for j, letters in by_node.items()]
+            return ()
+        inbox = after.inbox
+        adds: list[Add] = []
+        if outcome.sends:
+            by_node: dict[int, list[int]] = {}
+            for j, letter in outcome.sends:
+                by_node.setdefault(j, []).append(letter)
+            own = by_node.pop(i, None)
+            if own is not None:
+                inbox = self._put(inbox, tuple(own), i)
+            adds = [(j, self._batch(i, j, tuple(letters))) for j, letters in by_node.items()]
         if outcome.notes:
             adds.append((self.nodes, self._notes(outcome.notes)))
-        yield Possible(outcome.move, delta, tuple(adds))
+        new = self.cell(i, Cell(outcome.local, inbox, after.wishes))
+        delta = (new - self.cell(i, cell)) * self.weights[i] + spent
+        return (Possible(outcome.move, delta, tuple(adds)),)
 
     def _put(self, inbox: Inbox, letters: tuple[int, ...], src: int) -> Inbox:
         return self.rules.discipline.put(inbox, letters, src)
@@ -347,7 +351,7 @@ class Tables:
 
             def make(cid: int) -> int:
                 cell = self.cells[j][cid]
-                after = cell._replace(inbox=self._put(cell.inbox, letters, i))
+                after = Cell(cell.local, self._put(cell.inbox, letters, i), cell.wishes)
                 return (self.cell(j, after) - cid) * self.weights[j]
 
             known = self._batches[key] = LazyTable(make)
