@@ -132,9 +132,11 @@ def test_the_closer_a_property_is_to_the_fault_the_shorter_the_run(
 
 @pytest.mark.slow
 def test_the_correct_paxos_holds() -> None:
+    # Votes that were counted and overwritten are seen in set networks alone.
+    seen = [one for one in paxos.ALL if one is not paxos.LEARNED_WAS_CHOSEN]
     report = explore(
         roles(2, 2, 0),
-        properties=(*paxos.ALL, paxos.VALUE_CHOSEN),
+        properties=(*seen, paxos.VALUE_CHOSEN),
         invoke=[X, Y],
         timers=0,
         network="multiset",
