@@ -44,8 +44,8 @@ def measure(plan: Plan) -> Section:
     _reductions(plan, section)
     _histories(plan, section)
     section.notes.append(
-        "The naive search keeps whole nodes and copies them (tests/check/naive.py); in the small "
-        "world it counts the same states and transitions."
+        "The naive search keeps whole nodes and copies them (tests/check/naive.py); it counts the "
+        "same states and transitions."
     )
     section.notes.append(
         "With reductions: distinct states, then processor time. Nobody hears the acceptors: a "
@@ -71,11 +71,11 @@ def _search(plan: Plan, section: Section) -> None:
     for number in range(1, rounds + 1):
         plan.say(f"search, round {number} of {rounds}")
         found.append(timed(lambda: explore(duel(), network="multiset", invoke=WISHES, timers=0)))
-    small = (lambda: roles(2, 2, 0)) if plan.quick else unheard
+    learners = 0 if plan.quick else 1
     plan.say("search, the naive one")
     world: dict[str, Any] = {"invoke": WISHES, "timers": 0}
-    naive, naive_s = timed(lambda: Naive(small(), "multiset", **world))
-    ours, ours_s = timed(lambda: explore(small(), network="multiset", **world))
+    naive, naive_s = timed(lambda: Naive(roles(2, 2, learners), "multiset", **world))
+    ours, ours_s = timed(lambda: explore(roles(2, 2, learners), network="multiset", **world))
     assert (ours.states, ours.transitions) == (naive.states, naive.transitions)
     name = f"naive search, {naive.states:,} states"
     section.lines += [
@@ -87,7 +87,7 @@ def _search(plan: Plan, section: Section) -> None:
         ),
         Comparison("  bytes a state", "bytes", Measured.of((found[0][0].bytes_a_state,))),
         Comparison(
-            "the world of the naive search",
+            "a world with two acceptors",
             "transitions/s",
             Measured.of((ours.transitions / ours_s,)),
             name,
@@ -177,7 +177,7 @@ def _histories(plan: Plan, section: Section) -> None:
             ):
                 section.lines.append(
                     Comparison(
-                        f"{operations:,} operations, {count} clients, {what}",
+                        f"{operations:,} ops, {count} clients, {what}",
                         "s",
                         Measured.of((_judged(given, valid),)),
                         target=Target("ours", HISTORY_S_MAX, at_least=False) if largest else None,
