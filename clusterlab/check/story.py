@@ -230,7 +230,7 @@ class _Teller:
             if output.kind == "kill":
                 clauses.append(f"dies after {output.data['effects']} of its effects")
             elif output.kind == "error":
-                clauses.append(f"fails: {output.data['error']}")
+                clauses.append(f"fails: {output.data['error']}".rstrip("."))
         return f"{text}: it {_and(clauses)}." if clauses else f"{text}."
 
     def _changes(self, node: NodeId, moment: _Moment) -> list[str]:

@@ -34,6 +34,7 @@ from clusterlab.core.node import Node
 from clusterlab.core.spec import Spec
 from clusterlab.core.trace import Trace
 from clusterlab.experiments.fuzz import LINEARIZABLE, Nodes, SeedRun, Trial
+from clusterlab.experiments.fuzz_watch import Violation
 from clusterlab.experiments.minimal import Minimal
 from clusterlab.experiments.reduction import Reduction, Say
 from clusterlab.experiments.rehearsal import retold
@@ -197,7 +198,12 @@ def _searched(work: Reduction, found: Minimal, nodes: Sequence[Node], search_s: 
         seconds_max=search_s,
     )
     where = f"A search of {len(nodes)} nodes with as many timers and deaths"
-    if report.verdict == "violated" and report.property == work.name and report.trace is not None:
+    if report.verdict == "violated":
+        assert report.trace is not None
+        wrong = Violation(report.property or "", report.explanation, 0.0)
+        if not work.is_the_same(wrong):
+            work.tell(f"{where} meets something else first: {report.explanation}")
+            return found
         work.tell(f"{where} finds a run of {len(report.path)} events: none is shorter.")
         return replace(
             found,

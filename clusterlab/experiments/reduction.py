@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 from typing import Any, TypeAlias
 
 from clusterlab.check.linearizability import check_linearizability
+from clusterlab.check.locals import HANDLERS
 from clusterlab.check.moves import Move
 from clusterlab.check.properties import Property
 from clusterlab.check.shrink import shrink
@@ -17,6 +19,7 @@ from clusterlab.core.node import Message, Node, NodeId
 from clusterlab.core.spec import Spec
 from clusterlab.core.trace import Trace
 from clusterlab.experiments.fuzz import LINEARIZABLE
+from clusterlab.experiments.fuzz_watch import Violation
 from clusterlab.experiments.rehearsal import AtTheEnd, Rehearsal, Rehearsed, rehearse
 from clusterlab.experiments.steps import Step, steps_of
 
@@ -59,6 +62,7 @@ class Reduction:
                 "violates, and the nodes of that run."
             )
         self.name = first.violation.property
+        self.fault = _fault(first.violation)
         self.best = first
 
     def _rehearse(self, steps: Iterable[Step], nodes: Sequence[Node] | None = None) -> Rehearsed:
@@ -67,8 +71,15 @@ class Reduction:
 
     def _fails(self, steps: Iterable[Step]) -> Rehearsed | None:
         """The run of these steps, if it violates the same property."""
-        made = self._rehearse(steps)
-        return made if made.violation and made.violation.property == self.name else None
+        return self._same(self._rehearse(steps))
+
+    def _same(self, made: Rehearsed) -> Rehearsed | None:
+        """The run, if it goes wrong in the same way."""
+        return made if made.violation and self.is_the_same(made.violation) else None
+
+    def is_the_same(self, wrong: Violation) -> bool:
+        """Whether this is what went wrong in the recorded run."""
+        return _fault(wrong) == self.fault
 
     def tell(self, sentence: str) -> None:
         """Note what a stage did."""
@@ -168,17 +179,16 @@ class Reduction:
         """Nodes to which nothing happens, if the others do without them."""
         active = {step.move.node for step in self.best.steps}
         kept = [node for node in self.nodes if node.id in active]
-        made = self._rehearse(self.best.steps, kept) if kept else None
-        if made and made.violation and made.violation.property == self.name:
+        made = self._same(self._rehearse(self.best.steps, kept)) if kept else None
+        if made is not None:
             self.nodes, self.best = kept, made
             return
         for node in self.nodes:
             rest = [other for other in self.nodes if other is not node]
-            if node.id in active or not rest:
-                continue
-            made = self._rehearse(self.best.steps, rest)
-            if made.violation and made.violation.property == self.name:
-                self.nodes, self.best = rest, made
+            if node.id not in active and rest:
+                made = self._same(self._rehearse(self.best.steps, rest))
+                if made is not None:
+                    self.nodes, self.best = rest, made
 
     def plain(self) -> None:
         """Replace what is special about a step by what is plain, where that changes nothing."""
@@ -210,6 +220,16 @@ class Reduction:
         made = self._fails(steps[number] for number in by_node(needs, owners))
         if made is not None and len(made.steps) == len(self.best.steps):
             self.best = made
+
+
+def _fault(wrong: Violation) -> tuple[str, str]:
+    """What is the same in two runs that go wrong alike: the property; of a handler, what it said.
+
+    Its numbers may differ: terms, indices and nodes do.
+    """
+    if wrong.property != HANDLERS:
+        return wrong.property, ""
+    return wrong.property, re.sub(r"\d+", "#", wrong.explanation.split(" while ")[0])
 
 
 def _judge(sim: Rehearsal, spec: Spec) -> str | None:

@@ -259,6 +259,14 @@ class Client(Node):
         """A client has no role in the cluster's pictures but its own."""
         return {"role": "client", "epoch": 0, "label": "asking" if self.operation else "idle"}
 
+    def in_words(self, name: str, before: Self) -> str:
+        """What it is about to do, and whom it asks."""
+        if name == "operation" and self.operation and self.serial != before.serial:
+            return f"begins {self.operation!r}"
+        if name == "server" and before.server not in (None, self.server):
+            return f"turns to {self.server}"
+        return ""
+
 
 # --- workloads -------------------------------------------------------------------------------
 # Pure functions of the serial number, so that every engine and every run gets the same.

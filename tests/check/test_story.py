@@ -9,10 +9,11 @@ from clusterlab.check.story import Story, by_node, tell
 from clusterlab.core.node import NodeId, volatile
 from clusterlab.core.trace import Trace
 from clusterlab.experiments.scenario import Scenario, play_scenario
+from clusterlab.protocols.client import Client
 from clusterlab.protocols.paxos import Acceptor, Ballot, Propose
 from clusterlab.protocols.raft import Raft
 from clusterlab.sim import Simulation
-from tests.check.toys import duel, relays
+from tests.check.toys import Breaks, duel, relays
 
 TWO_LEADERS = """
 nodes n1 n2 n3
@@ -132,6 +133,27 @@ def test_a_death_within_a_step_is_told_with_it() -> None:
     never = always("NeverHalf", lambda w: not (w["a"].best and not w.messages))
     report = explore(relays(), properties=never, timers=1, crashes=1, network="multiset")
     assert "dies after 1 of its effects" in str(report.story())
+
+
+def test_a_client_tells_what_it_begins_and_whom_it_turns_to() -> None:
+    text = """
+    nodes n1 n2 c1
+    invoke c1 Put('x', 1)
+    fire c1 AnswerOverdue
+    """
+    nodes = [*Raft.group(2), Client("c1", servers=("n1", "n2"))]
+    begins, turns = tell(play_scenario(text, nodes).trace, nodes).sentences
+    assert (
+        begins.text == "a user asks c1 for Put(key='x', value=1): it begins Put(key='x', value=1)."
+    )
+    assert turns.text == "AnswerOverdue fires at c1: it turns to n2."
+
+
+def test_a_node_that_fails_is_told_with_its_error() -> None:
+    report = explore([Breaks("a", peer="b"), Breaks("b", peer="a")])
+    story = str(report.story())
+    assert "gets Token(hops=0) from b: it fails: Breaks a raised AssertionError" in story
+    assert ".." not in story
 
 
 def test_nothing_is_a_short_story() -> None:

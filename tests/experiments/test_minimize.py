@@ -10,6 +10,7 @@ from random import Random
 import pytest
 
 from clusterlab.check.invariants import raft
+from clusterlab.check.locals import HANDLERS
 from clusterlab.check.properties import always, eventually
 from clusterlab.check.replay import replay
 from clusterlab.core.errors import ScenarioError
@@ -19,13 +20,14 @@ from clusterlab.core.node import Message, Node, NodeId, Timer, volatile
 from clusterlab.core.spec import Get, KeyValue, Put
 from clusterlab.core.trace import Trace
 from clusterlab.experiments.fuzz import SeedRun, Trial
+from clusterlab.experiments.fuzz_subjects import SUBJECTS
 from clusterlab.experiments.minimal import Minimal
 from clusterlab.experiments.minimize import minimize, minimize_trace
 from clusterlab.experiments.nemesis import draw_schedule
 from clusterlab.experiments.raft_failover import RaftFailover
 from clusterlab.experiments.scenario import play_scenario
 from clusterlab.protocols.client import Client, Reply, Request, mixed_workload
-from clusterlab.protocols.raft import Raft
+from clusterlab.protocols.raft import Entry, Raft
 from clusterlab.views.page import save as save_page
 from clusterlab.views.picture import picture
 from clusterlab.views.state import State
@@ -222,6 +224,22 @@ def test_a_search_of_a_smaller_cluster_finishes_the_job() -> None:
     assert len(found.nodes) == 3
     assert not replay(found.trace, found.nodes)
     assert "finds a run of 8 events: none is shorter." in found.how[-1]
+
+
+class Truncates(Raft):
+    def take_over(self, prev: int, entries: tuple[Entry, ...]) -> None:
+        self.truncate(prev)
+        self.log += entries
+
+
+@pytest.mark.slow
+def test_a_handler_that_raises_raises_the_same_in_the_shortest_run() -> None:
+    """To leave out a node that is written to would be an error, too, but another one."""
+    (trial, *_) = SUBJECTS["raft"].trials(Truncates, 3)
+    found = minimize(trial, trial.run(0), search_s=0)
+    assert found.property == HANDLERS
+    assert "(entry 1 is committed and must stay)" in found.explanation
+    assert len(found.path) <= 12
 
 
 # ---- smaller things ------------------------------------------------------------------------------
