@@ -198,12 +198,17 @@ class Account(ABC):
 
     def _judge(self, state: int, fields: Sequence[int], key: tuple[int, ...]) -> Report | None:
         """Ask the properties about a state whose kind was not seen before."""
-        if self.orbits is not None:
-            self.judge.check_alike(fields, self.orbits.images(fields))
-        violation = self.judge.check(fields, self.depth)
+        try:
+            if self.orbits is not None:
+                self.judge.check_alike(fields, self.orbits.images(fields))
+            violation = self.judge.check(fields, self.depth)
+            goal = self.judge.goal is not None and self.judge.goal.ask(fields) is True
+        except ScenarioError as error:
+            error.add_note(self._whereabouts(state))
+            raise
         if violation is not None:
             return self._violated(state, violation)
-        if self.judge.goal is not None and self.judge.goal.ask(fields) is True:
+        if goal:
             start, path, _ = self._path(state)
             return self._report("reached", run=(start, path))
         if not self.judge.sees_messages:
@@ -215,6 +220,15 @@ class Account(ABC):
                 f"{self.blind}."
             )
         return None
+
+    def _whereabouts(self, state: int) -> str:
+        """Where the search was when a property could not answer."""
+        _, path, _ = self._path(state)
+        run = "".join(f"\n{number:>4}. {move}" for number, move in enumerate(path, 1))
+        return (
+            f"It was asked about the {self._states():,} states found so far, at last about the one "
+            f"after {'these moves:' + run if run else 'no move at all.'}"
+        )
 
     def _violated(self, state: int, violation: Violation, last: Move | None = None) -> Report:
         """The report of a violation in a state, or in its step `last`."""

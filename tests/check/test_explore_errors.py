@@ -121,6 +121,21 @@ def test_a_property_that_raises_is_an_error_and_no_violation() -> None:
     fails("`bound` returned None", lambda: explore(relays(), bound=lambda node: None))  # type: ignore[arg-type,return-value]
 
 
+def test_a_property_that_raises_tells_where_the_search_was() -> None:
+    fragile = always("Fragile", lambda w: 1 // (2 - w["a"].best) >= 0)
+    with pytest.raises(ScenarioError) as caught:
+        explore(relays(), properties=fragile, timers=1)
+    assert re.fullmatch(
+        r"It was asked about the \d+ states found so far, at last about the one after these moves:"
+        r"\n   1\. b fires Nudge\(\)\n   2\. b -> a Token\(hops=0\) \(choosing option 2\)",
+        caught.value.__notes__[0],
+    )
+    at_once = always("AtOnce", lambda w: 1 // w["a"].best > 0)
+    with pytest.raises(ScenarioError) as caught:
+        explore(relays(), properties=at_once, timers=1)
+    assert caught.value.__notes__[0].endswith("after no move at all.")
+
+
 def test_an_answer_that_is_none_is_an_error() -> None:
     forgot = always("Forgot", lambda w: None)  # type: ignore[arg-type,return-value]
     fails(
