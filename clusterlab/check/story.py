@@ -6,6 +6,8 @@ explanation names. A run that was shrunk, or found by a search, has nothing besi
 whole. The sentences stay with one node as long as causes allow, and each
 names the number of its event in the trace, where the player can be opened.
 
+What did not arrive is not told: a loss and a cut show in what nobody does.
+
 What a node did is told as its fields, before and after. A protocol may say it better: a node with a
 method `in_words(name, before)` gives the words for what a step did to one field ("votes for n1 in
 term 2"), "" if that is not worth a word, or None to have its values told.
@@ -99,8 +101,11 @@ def tell(
         The nodes as they were given to the cluster. Without them only what the trace records is
         told: no volatile fields, no words of the protocol.
     property, explanation:
-        What was violated, and by which values; the nodes that the sentence names belong to the end.
+        What was violated, and by which values (default: as the trace of a shrunk run has it); the
+        nodes that the sentence names belong to the end.
     """
+    property = property or trace.meta.get("property")  # noqa: A001 - likewise
+    explanation = explanation or trace.meta.get("explanation", "")
     return _Teller(trace, list(nodes)).tell(property, explanation)
 
 
@@ -146,7 +151,8 @@ class _Teller:
                 text = self._sentence(self.moments[seq], self.moments[after or 0] if back else None)
                 node = self.moments[seq].begin.node or ""
                 sentences.append(Sentence(seq, node, text))
-        end = f"So {name} is violated: {explanation.rstrip('.')}." if name else ""
+        why = f": {explanation.rstrip('.')}" if explanation else ""
+        end = f"So {name} is violated{why}." if name else ""
         return Story(tuple(sentences), end)
 
     # --- what is told ---

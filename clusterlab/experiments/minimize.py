@@ -159,7 +159,7 @@ def _result(work: Reduction, smaller: Nodes | None, search_s: float) -> Minimal:
         work.name,
         best.violation.explanation,
         tuple(step.move for step in best.steps),
-        retold(work.nodes, best.steps, work.begin, clock=clock, property=work.name),
+        retold(work.nodes, best.steps, work.begin, clock=clock),
         tuple(work.nodes),
         work.of,
         clocks=tuple(step.clock_ms for step in best.steps) if clock else (),
@@ -172,6 +172,7 @@ def _result(work: Reduction, smaller: Nodes | None, search_s: float) -> Minimal:
             f"the shortest run does not replay ({disagreeing.disagreements[0]}): the node "
             "depends on something that is not in its state; see check.hygiene."
         )
+    found.trace.meta.update(property=found.property, explanation=found.explanation)
     return replace(found, how=tuple(work.how))
 
 

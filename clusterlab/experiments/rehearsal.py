@@ -242,14 +242,13 @@ def retold(
     begin: Beginning | None = None,
     *,
     clock: bool = False,
-    **meta: Any,
 ) -> Trace:
     """The trace of steps that are possible, with times that leave room for a picture.
 
     With `clock`, it says what the clocks of nodes showed.
     """
     begin = begin or Beginning({}, {})
-    return _Retelling(nodes, Clock(1, 1) if clock else Clock(), **meta).tell_steps(begin, steps)
+    return _Retelling(nodes, Clock(1, 1) if clock else Clock()).tell_steps(begin, steps)
 
 
 class _Retelling(Teller):

@@ -37,6 +37,9 @@ from clusterlab.experiments.fuzz_watch import Violation
 from clusterlab.experiments.rehearsal import Rehearsal, guarded, retold
 from clusterlab.experiments.steps import Letter, Step
 
+INPUTS = ("deliver", "fire", "invoke", "kill", "restart")
+"""The moves that a scenario tells; a message that is lost is one that never arrives."""
+
 _CODE = re.compile(r"""(?:'[^']*'|"[^"]*"|[^#'"])*""")
 """A line up to its remark; a text may hold a #."""
 
@@ -216,6 +219,8 @@ def scenario_text(
     now = 0
     moves = list(moves)
     for at, move in enumerate(moves):
+        if move.kind not in INPUTS:
+            continue
         before, now = now, clocks[at] if clocks else now
         if now != before:
             lines.append(f"clock {now}")

@@ -13,6 +13,7 @@ from clusterlab.check.invariants import raft
 from clusterlab.check.locals import HANDLERS
 from clusterlab.check.properties import always, eventually
 from clusterlab.check.replay import replay
+from clusterlab.check.story import tell
 from clusterlab.core.errors import ScenarioError
 from clusterlab.core.faults import Schedule
 from clusterlab.core.network import Network
@@ -193,6 +194,7 @@ def test_the_trace_replays_and_opens_in_the_player(found: object, tmp_path: Path
     loaded = Trace.load(shortest.trace.save(tmp_path / "shortest.jsonl"))
     agreed = replay(loaded, shortest.nodes)
     assert not agreed, str(agreed)
+    assert str(tell(loaded, shortest.nodes)) == str(shortest.story())
     assert picture(State.of(loaded)).startswith("<svg")
     page = save_page(loaded, tmp_path / "shortest.html").read_text(encoding="utf-8")
     assert "RequestVote" in page

@@ -6,14 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from clusterlab.check.explore import explore
 from clusterlab.check.invariants import raft
+from clusterlab.check.moves import Move
 from clusterlab.check.replay import replay
+from clusterlab.check.world import World
 from clusterlab.core.errors import ScenarioError, UnknownNode
 from clusterlab.core.node import Message, Node, NodeId, Timer, durable, volatile
 from clusterlab.core.spec import Put
 from clusterlab.experiments.scenario import play_scenario, read_message, scenario_text
 from clusterlab.protocols.client import Client
-from clusterlab.protocols.raft import Raft
+from clusterlab.protocols.raft import Raft, RequestVote
 from clusterlab.views.page import save
 from clusterlab.views.picture import picture
 from clusterlab.views.state import State
@@ -207,6 +210,23 @@ def test_a_text_keeps_its_spaces_and_signs() -> None:
     assert asked.data["operation"] == Put("a  # b", "it's")
     again = scenario_text([*servers, client], played.path)
     assert play_scenario(again, [*servers, client]).path == played.path
+
+
+def test_what_a_search_found_is_written_down_without_what_was_lost() -> None:
+    def alone(world: World) -> bool:
+        return any(node.current_term == 2 for node in world.nodes)
+
+    report = explore(
+        Raft.group(2),
+        goal=alone,
+        network="multiset",
+        losses=1,
+        after=["n1 fires ElectionTimeout()"],
+    )
+    lost = Move("drop", "n2", "n1", RequestVote(1, 0, 0))
+    path = [report.path[0], lost, *report.path[1:]]
+    played = play_scenario(scenario_text(Raft.group(2), path), Raft.group(2))
+    assert played.path == report.path
 
 
 def test_a_file_is_read(tmp_path: Path) -> None:
