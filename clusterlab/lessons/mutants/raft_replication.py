@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from clusterlab.check.invariants.raft import (
     ENTRY_COMMITTED,
@@ -18,8 +19,10 @@ from clusterlab.check.properties import Answer, always
 from clusterlab.check.world import World
 from clusterlab.core.node import NodeId
 from clusterlab.core.quorum import majority
+from clusterlab.experiments.fuzz import Trial
+from clusterlab.experiments.fuzz_subjects import CONVERGES
 from clusterlab.lessons.mutants import Mutant
-from clusterlab.lessons.mutants.hunts import arrives, by_prefix, by_search
+from clusterlab.lessons.mutants.hunts import arrives, by_prefix, by_search, by_seeds
 from clusterlab.lessons.mutants.raft_worlds import STATES_MAX, elect, firing, servers, up_to
 from clusterlab.protocols.raft import AppendEntries, AppendReply, Entry, Raft, RequestVote
 
@@ -154,6 +157,12 @@ FIGURE_8 = (
     arrives("n1", "n3", AppendEntries(3, 0, 0, (Entry(1),), 0)),
     arrives("n3", "n1", AppendReply(3, True, 1)),
 )
+
+
+def storm_and_peace(server: type[Raft]) -> Trial:
+    """Three servers in a short storm, and then at peace: all must be committed everywhere."""
+    return Trial(partial(server.group, 3), properties=(CONVERGES, *HAPPENS), storm_ms=1_000)
+
 
 HAPPENS = (LEADER_ELECTED, ENTRY_COMMITTED)
 
@@ -314,5 +323,14 @@ MUTANTS: tuple[Mutant, ...] = (
             crashes=1,
         ),
         depth=31,
+    ),
+    Mutant(
+        "R24b",
+        "the same, as its users see it: stuck",
+        "RaftOS #30",
+        StopsAtAnOldTerm,
+        Raft,
+        CONVERGES.name,
+        by_seeds(storm_and_peace, range(100)),
     ),
 )
