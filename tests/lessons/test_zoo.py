@@ -193,14 +193,14 @@ def test_a_run_that_does_not_replay_is_no_proof() -> None:
 
 @pytest.mark.slow
 def test_seeds_see_that_a_leader_is_stuck_and_are_shrunk_to_the_faults_it_needs() -> None:
-    hunt = by_seeds(replication.storm_and_peace, range(3))
+    hunt = by_seeds(replication.storm_and_peace, range(20))
     caught, silence = hunt(replication.StopsAtAnOldTerm, None), hunt(Raft, None)
     assert (caught.property, caught.checker) == ("Converges", "seeds")
     assert "committed" in caught.explanation
     assert caught.trace is not None
     assert "kill" in caught.trace.fired()
     assert sum(caught.trace.fired().values()) < 10
-    assert (silence.property, silence.covered) == (None, "3 seeds")
+    assert (silence.property, silence.covered) == (None, "20 seeds")
 
 
 # --- the score -----------------------------------------------------------------------------------
