@@ -49,7 +49,8 @@ def test_the_seed_that_fails_comes_back_as_the_shortest_run(tmp_path, capsys):
     assert cli.main([*arguments, *ALONE]) == cli.FAILED
 
     told = " ".join(capsys.readouterr().out.split())
-    assert "1 of 256 faults are needed." in told
+    assert " 1 of " in told
+    assert " faults are needed." in told
     assert "n3 dies" in told or "n1 dies" in told or "n2 dies" in told
     assert "So MonotonicAcrossRestarts is violated: in term 1, the vote of" in told
     scenario = tmp_path / "tests.protocols.test_raft_mutants.ForgetsItsVote-0-shortest.txt"

@@ -39,7 +39,7 @@ MISFORTUNES = (
     "isolate",
     "links",
 )
-ALL_MISFORTUNES = (*dict.fromkeys(MISFORTUNES), "one-way", "skew")
+ALL_MISFORTUNES = (*dict.fromkeys(MISFORTUNES), "one-way", "skew", "carousel")
 WEATHERS = ("loss", "duplicate", "reorder", "delay")
 LOSS_MAX, DUPLICATE_MAX, REORDER_MAX = 0.3, 0.3, 0.3
 DELAY_MS_MAX = 100
@@ -94,6 +94,8 @@ def _draw(random: Random, servers: Sequence[NodeId], misfortune: str) -> Schedul
         case "one-way":
             src, dst = random.sample(servers, 2)
             return [(0, Link(src, dst, block=True)), (random.uniform(100, 1500), Heal())]
+        case "carousel":
+            return _carousel(random, servers)
         case "skew":
             rate = random.uniform(0.5, 2.0)
             return [(0, Skew(node, random.randrange(-1000, 1000), rate))]
@@ -119,6 +121,19 @@ def _flap(random: Random, servers: Sequence[NodeId]) -> Schedule:
             at += random.uniform(1, 5)
             schedule.append((at, Restart(node)))
     return [*schedule, (FLAP_MS + 100, Heal())]
+
+
+def _carousel(random: Random, servers: Sequence[NodeId]) -> Schedule:
+    """One after the other is cut off for about as long as an election takes.
+
+    So everybody leads for a while, with what it has told nobody (Raft, Figure 8).
+    """
+    schedule: Schedule = []
+    at = 0.0
+    for _ in range(random.randrange(3, 9)):
+        schedule += [(at, Heal()), (at, Isolate(random.choice(servers)))]
+        at += random.uniform(50, 400)
+    return [*schedule, (at, Heal())]
 
 
 def _bad_link(random: Random, servers: Sequence[NodeId]) -> Link:
@@ -157,7 +172,11 @@ class Swarm:
     def draw(cls, random: Random) -> Swarm:
         """Each kind exists in half of all runs; what exists gets a rate of its own."""
         kinds = [kind for kind in ALL_MISFORTUNES if random.random() < 0.5]
-        misfortunes = [kind for kind in kinds for _ in range(random.randrange(1, 4))]
+        misfortunes = [
+            kind
+            for kind in kinds
+            for _ in range(random.randrange(1, 4) * max(1, MISFORTUNES.count(kind)))
+        ]
         shortest = random.uniform(20, 400)
         weather = {name: random.random() < 0.5 for name in WEATHERS}
         return cls(
