@@ -77,33 +77,18 @@ def minimize(
     Raises ScenarioError if the seed is in order, or breaks a promise about whole runs
     (`eventually`): of that, no single event is the end.
     """
-    broken = [violation.property for violation in run.violations]
-    if not broken or (name is not None and name not in broken):
-        raise ScenarioError(
-            f"seed {run.seed} breaks {', '.join(broken) or 'nothing'}: give one that fails"
-            + (f" {name}." if name else ".")
-        )
-    wanted = name or broken[0]
-    hopes = [one.name for one in trial.properties if one.kind == "eventually"]
-    if wanted in hopes:
+    wanted = _wanted(run, name)
+    if any(one.kind == "eventually" for one in trial.properties if one.name == wanted):
         raise ScenarioError(
             f"{wanted} is a promise about a whole run, so its events cannot be shrunk: "
-            "shrink its schedule, with check.shrink and run_seed(..., schedule=part)."
+            "minimize_schedule(trial, run) shrinks its faults."
         )
-
-    def fails(part: Schedule) -> bool:
-        return any(
-            violation.property == wanted for violation in trial.run(run.seed, part).violations
-        )
-
-    small = shrink(run.schedule, fails, tries_max=SCHEDULE_TRIES_MAX)
-    how = f"{len(small.items)} of {small.of} faults are needed."
+    again, how = _with_fewer_faults(trial, run, wanted)
     say(how)
-    again = min(run, trial.run(run.seed, list(small.items)), key=lambda one: one.events)
     servers = list(trial.nodes())
     clients = trial.clients(tuple(node.id for node in servers), run.seed) if trial.clients else []
     found = minimize_trace(
-        again.trace,
+        min(run, again, key=lambda one: one.events).trace,
         [*servers, *clients],
         [one for one in trial.properties if one.name == wanted],
         spec=trial.spec if wanted == LINEARIZABLE else None,
@@ -111,7 +96,35 @@ def minimize(
         search_s=search_s,
         say=say,
     )
-    return replace(found, seed=run.seed, schedule=list(small.items), how=(how, *found.how))
+    return replace(found, seed=run.seed, schedule=again.schedule, how=(how, *found.how))
+
+
+def minimize_schedule(trial: Trial, run: SeedRun, *, name: str | None = None) -> SeedRun:
+    """The same seed with as few faults as it needs to fail: its `schedule` is short.
+
+    For a promise about whole runs (`eventually`), of which no single event is the end.
+    """
+    return _with_fewer_faults(trial, run, _wanted(run, name))[0]
+
+
+def _wanted(run: SeedRun, name: str | None) -> str:
+    """The property that is to be violated."""
+    broken = [violation.property for violation in run.violations]
+    if not broken or (name is not None and name not in broken):
+        raise ScenarioError(
+            f"seed {run.seed} breaks {', '.join(broken) or 'nothing'}: give one that fails"
+            + (f" {name}." if name else ".")
+        )
+    return name or broken[0]
+
+
+def _with_fewer_faults(trial: Trial, run: SeedRun, wanted: str) -> tuple[SeedRun, str]:
+    def fails(part: Schedule) -> bool:
+        return any(one.property == wanted for one in trial.run(run.seed, part).violations)
+
+    small = shrink(run.schedule, fails, tries_max=SCHEDULE_TRIES_MAX)
+    again = trial.run(run.seed, list(small.items))
+    return again, f"{len(small.items)} of {small.of} faults are needed."
 
 
 def minimize_trace(

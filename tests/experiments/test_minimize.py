@@ -15,15 +15,15 @@ from clusterlab.check.properties import always, eventually
 from clusterlab.check.replay import replay
 from clusterlab.check.story import tell
 from clusterlab.core.errors import ScenarioError
-from clusterlab.core.faults import Schedule
+from clusterlab.core.faults import Heal, Kill, Restart, Schedule
 from clusterlab.core.network import Network
-from clusterlab.core.node import Message, Node, NodeId, Timer, volatile
+from clusterlab.core.node import Message, Node, NodeId, Timer, durable, volatile
 from clusterlab.core.spec import Get, KeyValue, Put
 from clusterlab.core.trace import Trace
 from clusterlab.experiments.fuzz import SeedRun, Trial
 from clusterlab.experiments.fuzz_subjects import SUBJECTS
 from clusterlab.experiments.minimal import Minimal
-from clusterlab.experiments.minimize import minimize, minimize_trace
+from clusterlab.experiments.minimize import minimize, minimize_schedule, minimize_trace
 from clusterlab.experiments.nemesis import draw_schedule
 from clusterlab.experiments.raft_failover import RaftFailover
 from clusterlab.experiments.scenario import play_scenario
@@ -329,6 +329,24 @@ def test_a_history_that_makes_no_sense_is_shrunk_to_two_operations() -> None:
     operations = [event.data["operation"] for event in found.trace.of("invoke")]
     assert 1 <= len(operations) <= 4 < len(run.history)
     assert len(found.trace.of("return")) == len(operations)
+
+
+class Scarred(Node):
+    scars: int = durable(-1)
+
+    def on_start(self) -> None:
+        self.scars += 1
+
+
+def test_of_a_promise_about_whole_runs_the_faults_are_shrunk() -> None:
+    heals = eventually("Heals", lambda world: world["b"].scars < 1, within_ms=100)
+    trial = Trial(lambda: [Scarred("a"), Scarred("b")], properties=(heals,), storm_ms=200)
+    faults: Schedule = [(20.0, Kill("a")), (50.0, Kill("b")), (80.0, Heal()), (90.0, Restart("b"))]
+    run = trial.run(1, faults)
+    assert [violation.property for violation in run.violations] == ["Heals"]
+    small = minimize_schedule(trial, run)
+    assert small.schedule == [(50.0, Kill("b"))]
+    assert small.violations
 
 
 def test_misuse_is_a_sentence() -> None:
