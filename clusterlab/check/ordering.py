@@ -76,6 +76,7 @@ class Ordering:
         self._spans = [*(span for _, span in returned), *unknown]
         self._open, self._maybe = _open_before([end for end, _ in returned], self._spans)
         self._alike, self._equals = _equals(self._spans, self._count)
+        self._kinds = self._unknown_kinds()
         self._reads = _mask(
             i for i, (_, span) in enumerate(returned) if spec.is_read(span.operation.call)
         )
@@ -92,6 +93,14 @@ class Ordering:
         self._furthest: tuple[int, int, _Path] = (-1, -1, None)
         first, window = self._settle(0, 0, 0)
         self._place = self._enter(first, window, 0, 0, None)
+
+    def _unknown_kinds(self) -> list[int]:
+        """Those of unknown outcome that are equal, as masks."""
+        kinds: dict[int, int] = {}
+        for index in range(self._count, len(self._spans)):
+            kind = self._alike[index]
+            kinds[kind] = kinds.get(kind, 0) | 1 << index - self._count
+        return list(kinds.values())
 
     @property
     def remembered(self) -> int:
@@ -127,8 +136,6 @@ class Ordering:
                 if maybe != low:
                     self._later.append((first, window, used, state, maybe ^ low, path))
                 index = count + low.bit_length() - 1
-                if equals[index] & ~used:
-                    continue
                 window_after, used_after = window, used | low
             elif self._after_that:
                 self._later, self._after_that = sorted(self._after_that, key=_first), []
@@ -212,19 +219,31 @@ class Ordering:
             return first, window, used, state, 0, path
         maybe = self._maybe[first] & ~used
         if maybe:
-            self._after_that.append((first, window, used, state, maybe, path))
+            # Of equal ones the first comes first, so only one of each kind is a move.
+            nexts = 0
+            for kind in self._kinds:
+                if left := kind & maybe:
+                    nexts |= left & -left
+            self._after_that.append((first, window, used, state, nexts, path))
         # Reads that are still outstanding do not fit here: only what changes the state moves on.
         todo = self._open[first] & ~window & ~(self._reads >> first)
         return first, window, used, state, todo, path
 
     def _fewer(self, key: tuple[int, int, int], used: int) -> bool:
-        """Whether `used` is worth a visit: no earlier one came here with a part of it."""
-        known = self._seen[key]
-        visits = [known] if isinstance(known, int) else known
+        """Whether `used` is worth a visit: no earlier one came here with a part of it.
+
+        Earlier visits used no more operations than this one, so none of them is made needless.
+        """
+        visits = self._seen[key]
+        if isinstance(visits, int):
+            visits = self._seen[key] = [visits]
+        if used in visits:  # the most frequent case, and quick
+            return False
+        unused = ~used
         for visit in visits:
-            if not visit & ~used:
+            if not visit & unused:
                 return False
-        self._seen[key] = [visit for visit in visits if used & ~visit] + [used]
+        visits.append(used)
         return True
 
     def _step(self, state: int, index: int) -> int:
