@@ -238,7 +238,7 @@ class Truncates(Raft):
 def test_a_handler_that_raises_raises_the_same_in_the_shortest_run() -> None:
     """To leave out a node that is written to would be an error, too, but another one."""
     (trial, *_) = SUBJECTS["raft"].trials(Truncates, 3)
-    found = minimize(trial, trial.run(0), search_s=0)
+    found = minimize(trial, trial.run(8), search_s=0)
     assert found.property == HANDLERS
     assert "(entry 1 is committed and must stay)" in found.explanation
     assert len(found.path) <= 12
