@@ -188,7 +188,8 @@ def test_it_agrees_with_an_oracle_that_tries_every_order() -> None:
         weaker += bool(verdict and not linearizable)
 
     agree()
-    assert min(tally[True], tally[False], weaker) > sum(tally.values()) / 20, (tally, weaker)
+    assert min(tally[True], tally[False]) > sum(tally.values()) / 20, tally
+    assert weaker, "no history was sequentially consistent and not linearizable"
 
 
 def test_long_histories_are_judged() -> None:
