@@ -1,4 +1,4 @@
-"""Session guarantees: the examples of the paper, and an oracle that tries all orders of versions."""
+"""Session guarantees: the paper's examples, and an oracle that tries all orders of versions."""
 
 from __future__ import annotations
 

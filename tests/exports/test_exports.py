@@ -182,7 +182,8 @@ def test_a_history_is_judged_as_its_trace_is(trace: Trace, tmp_path: Path) -> No
     file = tmp_path / "history.edn"
     file.write_text(jepsen(trace), encoding="utf-8")
     assert judge_file(file, "kv").valid is True
-    spoiled = re.sub(r"(:ok, :f :read, :value \[\"\w+\" )\S+\]", r"\g<1>987]", jepsen(trace), count=1)
+    a_read = r"(:ok, :f :read, :value \[\"\w+\" )\S+\]"
+    spoiled = re.sub(a_read, r"\g<1>987]", jepsen(trace), count=1)
     assert spoiled != jepsen(trace)
     file.write_text(spoiled, encoding="utf-8")
     assert judge_file(file, "kv").valid is False
