@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from clusterlab.check.jepsen import judge_file
+from clusterlab.check.judging import judge_file
 from clusterlab.cli import main
 from clusterlab.core.network import Network
 from clusterlab.core.node import WORLD
