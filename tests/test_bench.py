@@ -106,4 +106,4 @@ def test_an_unknown_part_is_refused() -> None:
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 2
-    assert "--only knows sim, memory, live, death, lab, not simm" in done.stderr
+    assert "--only knows sim, memory, live, death, lab, check, world, not simm" in done.stderr

@@ -15,6 +15,7 @@ from functools import partial
 from types import CellType, CodeType, FrameType, FunctionType
 from typing import Any
 
+from clusterlab.core.garbage import no_garbage_collection
 from clusterlab.core.node import Node
 from clusterlab.core.values import MUTABLE, copy_value
 
@@ -45,11 +46,12 @@ def watched(codes: frozenset[CodeType]) -> Iterator[dict[str, str]]:
                 asked.setdefault(*found)
 
     before = sys.getprofile()
-    sys.setprofile(profile)
-    try:
-        yield asked
-    finally:
-        sys.setprofile(before)
+    with no_garbage_collection():  # what hangs on a collection (gc.callbacks) is not the node's
+        sys.setprofile(profile)
+        try:
+            yield asked
+        finally:
+            sys.setprofile(before)
 
 
 def _asks(function: Any, own: bool) -> tuple[str, str] | None:

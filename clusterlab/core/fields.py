@@ -102,16 +102,16 @@ def _check_handlers(cls: type) -> None:
     for name, function in vars(cls).items():
         if not name.startswith("on_") or not callable(function):
             continue
-        takes: tuple[str, ...]
+        allowed: list[tuple[str, ...]]  # what it may take, the likeliest last
         if name == "on_start":
-            takes = ()
+            allowed = [()]
         elif name == "on_message":
-            takes = ("src", "m")
+            allowed = [("src", "m")]
         elif name == "on_timer":
-            takes = ("t",)
+            allowed = [("t",)]
         else:
-            message = message_handlers.get(name[3:])
-            if message is None:
+            messages = message_handlers.get(name[3:])
+            if messages is None:
                 near = difflib.get_close_matches(name[3:], message_handlers, n=1)
                 hint = f"did you mean `on_{near[0]}`?" if near else "is it defined further down?"
                 raise DeclarationError(
@@ -119,9 +119,10 @@ def _check_handlers(cls: type) -> None:
                     f"it: {hint} A handler is `on_` and the message's name in small letters, "
                     "and the message's class stands above the node's."
                 )
-            takes = ("t",) if issubclass(message, Timer) else ("src", "m")
+            allowed = [("t",) if issubclass(m, Timer) else ("src", "m") for m in messages]
+        takes = allowed[-1]
         given = len(inspect.signature(function).parameters) - 1
-        if given != len(takes):
+        if given not in map(len, allowed):
             raise DeclarationError(
                 f"{cls.__name__}.{name} takes {given} arguments beside self, not {len(takes)}: "
                 f"write `def {name}({', '.join(('self', *takes))}):`."

@@ -15,8 +15,11 @@ NodeId: TypeAlias = str
 WORLD: NodeId = "world"
 """Where operations come from and results go: the users of the cluster, outside all nodes."""
 
-message_handlers: dict[str, type[Message]] = {}
-"""Every message class by its handler's name: `request_vote` -> RequestVote. The newest wins."""
+message_handlers: dict[str, list[type[Message]]] = {}
+"""Message classes by the name of their handler: `request_vote` -> RequestVote; the newest last.
+
+Two protocols of one process may each have a class of that name, one a message, one a timer.
+"""
 
 _message_classes: list[type[Message]] = []
 
@@ -49,7 +52,7 @@ class Message:
                 "list its fields as `name: type`, those with a default last, and let no default be "
                 "a list, dict or set (a tuple serves)."
             ) from error
-        message_handlers[snake_case(cls.__name__)] = cls
+        message_handlers.setdefault(snake_case(cls.__name__), []).append(cls)
         _message_classes.append(cls)
 
     __repr__ = show

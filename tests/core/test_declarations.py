@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from clusterlab.core.errors import BadValue, DeclarationError, UndeclaredField
-from clusterlab.core.node import Message, Node, Timer, durable, snake_case, volatile
+from clusterlab.core.node import Message, Node, NodeId, Timer, durable, snake_case, volatile
 
 
 class Ping(Message):
@@ -173,6 +173,30 @@ def test_a_handler_whose_message_comes_later_says_so() -> None:
         class Wrong(Node):
             def on_xylophone_zzz(self, src: str, m: Any) -> None:
                 pass
+
+
+def test_two_protocols_may_have_a_message_and_a_timer_of_one_name() -> None:
+    def one() -> type[Node]:
+        class Twofold(Message):
+            pass
+
+        class Hears(Node):
+            def on_twofold(self, src: NodeId, m: Twofold) -> None:
+                self.note("heard")
+
+        return Hears
+
+    def other() -> type[Node]:
+        class Twofold(Timer):
+            pass
+
+        class Wakes(Node):
+            def on_twofold(self, t: Twofold) -> None:
+                self.note("woke")
+
+        return Wakes
+
+    assert [one(), other(), one()]
 
 
 @pytest.mark.parametrize(
