@@ -1,4 +1,13 @@
-"""Named runs that each answer one question; `clusterlab run NAME` tells them in a terminal."""
+"""Runs that answer a question, on either engine.
+
+| what | where |
+|---|---|
+| one story, told by `clusterlab run NAME` | `base`, and a module for each: `raft_failover`, `split_brain` |
+| storms from thousands of seeds, `clusterlab check` | `fuzz`, with `nemesis` (the faults), `fuzz_watch` (the properties), `fuzz_subjects` (what it knows to fuzz), `fuzz_spread`, `fuzz_report` |
+| a failing run made short | `minimize`, with `steps`, `rehearsal`, `reduction`; the result is `minimal` |
+| a run written down, to be played again | `scenario` |
+| what if something had gone otherwise? | `fork` |
+"""  # noqa: E501 - a table
 
 from clusterlab.experiments.base import Check, Experiment, Outcome, Story
 from clusterlab.experiments.raft_failover import RaftFailover

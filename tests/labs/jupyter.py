@@ -29,7 +29,10 @@ BROWSER_ARGUMENTS = [
 
 
 def take_copy(folder: Path, lab: str, engine: str) -> Path:
-    """A project folder with one lab in it, whose ENGINE is `engine`."""
+    """A project folder with one lab in it, whose ENGINE is `engine`.
+
+    The simulator is not slowed down to be watched.
+    """
     source = next((ROOT / "labs").glob(f"{lab}*/{lab}*.ipynb"))
     target = folder / "labs" / source.parent.name / source.name
     target.parent.mkdir(parents=True)
@@ -40,6 +43,8 @@ def take_copy(folder: Path, lab: str, engine: str) -> Path:
         if 'ENGINE = "live"' in text:
             cell["source"] = text.replace('ENGINE = "live"', f'ENGINE = "{engine}"')
             changed += 1
+        elif engine == "sim":
+            cell["source"] = text.replace("speed=0.25", "speed=1.0")
     assert changed == 1, "one changed word chooses the engine"
     target.write_text(json.dumps(notebook), encoding="utf-8")
     return folder

@@ -149,5 +149,5 @@ def test_a_click_kills_a_live_leader_and_no_write_is_lost(open_lab):
 @pytest.mark.browser
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_the_same_lab_runs_on_the_simulator_with_one_word_changed(open_lab):
+def test_the_same_lab_runs_on_the_simulator(open_lab):
     run_the_lab_and_break_it(open_lab("sim"), lambda node: None)
