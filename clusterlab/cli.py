@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -175,7 +174,7 @@ def _judge_options(commands: argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def _run(options: argparse.Namespace) -> int:
-    from clusterlab.experiments import CATALOGUE  # noqa: PLC0415 - `clusterlab --help` stays quick
+    from clusterlab.experiments import CATALOGUE, telling  # noqa: PLC0415 - `--help` stays quick
 
     if options.name not in CATALOGUE:
         raise ScenarioError(
@@ -191,6 +190,8 @@ def _run(options: argparse.Namespace) -> int:
     console.print(f"[bold]{experiment.name}[/] on {options.engine}: {experiment.question}")
     outcomes = []
     quiet = options.seeds > 1
+    if not quiet:
+        telling.ask(console, experiment.prediction)
     for seed in range(options.seed, options.seed + options.seeds):
         extra = {"progress": lambda text: console.print(f"  [dim]{escape(text)}[/]")}
         outcome = experiment.run(
@@ -200,56 +201,21 @@ def _run(options: argparse.Namespace) -> int:
             **(extra if options.engine == "live" else {}),
         )
         outcomes.append(outcome)
-        _tell(console, outcome, brief=quiet)
+        telling.tell(console, outcome, brief=quiet)
     if options.trace is not None:
         console.print(f"The trace is in {outcomes[-1].trace.save(options.trace)}")
     if options.html is not None:
         _save_html(outcomes[-1], options.html)
         console.print(f"The run plays in {options.html}")
     if quiet:
-        _tell_total(console, outcomes)
+        telling.tell_total(console, outcomes)
+    else:
+        right = experiment.prediction
+        console.print(f"[bold]{escape(right.options[right.answer])}[/] {escape(right.because)}")
     if options.json:
         found = [outcome.as_json() for outcome in outcomes]
         sys.stdout.write(json.dumps(found if quiet else found[0], indent=2) + "\n")
     return 0 if all(outcome.passed for outcome in outcomes) else FAILED
-
-
-def _tell(console: Console, outcome: Outcome, *, brief: bool) -> None:
-    if brief and outcome.passed:
-        console.print(f"  seed {outcome.seed}: passed, {_counts(outcome.operations)}")
-        return
-    table = Table(title=f"seed {outcome.seed}", title_justify="left", show_header=False)
-    for check in outcome.checks:
-        mark = "[green]held[/]" if check.holds else "[bold red]BROKEN[/]"
-        table.add_row(mark, check.name, escape(check.explanation))
-    console.print(table)
-    console.print(f"Faults that struck: {_counts(outcome.fired) or 'none'}")
-    console.print(
-        f"Operations: {_counts(outcome.operations)}; "
-        f"{outcome.duration_ms:.0f} ms, {len(outcome.trace)} events"
-    )
-    if not outcome.passed:
-        again = (
-            f"clusterlab run {outcome.experiment} --engine {outcome.engine} --seed {outcome.seed}"
-        )
-        console.print(f"Again, with the trace: {again} --trace run.jsonl")
-
-
-def _tell_total(console: Console, outcomes: Sequence[Outcome]) -> None:
-    fired: Counter[str] = Counter()
-    for outcome in outcomes:
-        fired.update(outcome.fired)
-    failed = [outcome.seed for outcome in outcomes if not outcome.passed]
-    console.print(f"Faults that struck in {len(outcomes)} runs: {_counts(fired)}")
-    console.print(
-        f"[bold red]{len(failed)} of {len(outcomes)} seeds failed: {failed}[/]"
-        if failed
-        else f"[green]All {len(outcomes)} seeds passed.[/]"
-    )
-
-
-def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{name} {n}" for name, n in sorted(counts.items()) if n)
 
 
 def _save_html(outcome: Outcome, path: Path) -> None:

@@ -2,20 +2,33 @@
 
 | what | where |
 |---|---|
-| one story, told by `clusterlab run NAME` | `base`, and a module for each: `raft_failover`, `split_brain` |
+| one story, told by `clusterlab run NAME` | `base`, `telling`, and a module for each: `raft_failover`, `split_brain` |
 | storms from thousands of seeds, `clusterlab check` | `fuzz`, with `nemesis` (the faults), `fuzz_watch` (the properties), `fuzz_subjects` (what it knows to fuzz), `fuzz_spread`, `fuzz_report` |
 | a failing run made short | `minimize`, with `steps`, `rehearsal`, `reduction`; the result is `minimal` |
 | a run written down, to be played again | `scenario` |
 | what if something had gone otherwise? | `fork` |
 """  # noqa: E501 - a table
 
-from clusterlab.experiments.base import Check, Experiment, Outcome, Story
+from clusterlab.experiments.base import Check, Experiment, Outcome, Prediction, Story
 from clusterlab.experiments.raft_failover import RaftFailover
 from clusterlab.experiments.split_brain import SplitBrainNaive, SplitBrainWitness
 
 CATALOGUE: dict[str, type[Experiment]] = {
-    cls.name: cls for cls in (RaftFailover, SplitBrainNaive, SplitBrainWitness)
+    cls.name: cls
+    for cls in (
+        RaftFailover,
+        SplitBrainNaive,
+        SplitBrainWitness,
+    )
 }
 """Every experiment by its name."""
 
-__all__ = ["CATALOGUE", "Check", "Experiment", "Outcome", "RaftFailover", "Story"]
+__all__ = [
+    "CATALOGUE",
+    "Check",
+    "Experiment",
+    "Outcome",
+    "Prediction",
+    "RaftFailover",
+    "Story",
+]

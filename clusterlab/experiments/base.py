@@ -1,4 +1,4 @@
-"""What an experiment is: nodes, a workload, faults, what must hold, and a question.
+"""What an experiment is: nodes, a workload, faults, what must hold, a question and a guess at it.
 
 An experiment is written once against the verbs of `Cluster`, so it runs on the simulator and on Ray
 with one word changed.
@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from clusterlab.cluster import Cluster
 from clusterlab.core.cluster import Cluster as Verbs
@@ -19,6 +19,15 @@ from clusterlab.core.faults import Schedule
 from clusterlab.core.network import Network
 from clusterlab.core.node import Node
 from clusterlab.core.trace import Trace
+
+
+class Prediction(NamedTuple):
+    """A question with its options, the index of the right one, and why."""
+
+    question: str
+    options: tuple[str, ...]
+    answer: int
+    because: str
 
 
 @dataclass(frozen=True)
@@ -83,6 +92,7 @@ class Experiment(ABC):
 
     name: ClassVar[str]
     question: ClassVar[str]
+    prediction: ClassVar[Prediction]
     source: ClassVar[str]
     network: ClassVar[Network] = Network()
 

@@ -12,7 +12,7 @@ from clusterlab.core.network import Network
 from clusterlab.core.node import Node, NodeId
 from clusterlab.core.spec import KeyValue, Put
 from clusterlab.core.trace import Trace
-from clusterlab.experiments.base import Check, Experiment, Story, play
+from clusterlab.experiments.base import Check, Experiment, Prediction, Story, play
 from clusterlab.experiments.nemesis import MISFORTUNES, draw_schedule, make_whole
 from clusterlab.protocols.client import Client, mixed_workload
 from clusterlab.protocols.raft import Raft
@@ -29,6 +29,17 @@ class RaftFailover(Experiment):
     question: ClassVar[str] = (
         "When the leader dies and the network breaks, who takes over, "
         "and is any acknowledged write lost?"
+    )
+    prediction: ClassVar[Prediction] = Prediction(
+        "Five servers, and a storm of deaths, cuts and losses. What do the clients get in the end?",
+        (
+            "Every write that was acknowledged, and each once.",
+            "Every write that was acknowledged, some of them twice.",
+            "All but the last few acknowledged writes of each leader that died.",
+        ),
+        0,
+        "A write is acknowledged when three of five have it on disk, and nobody is elected without "
+        "the votes of three: one of them has it. A repeated request is known by its serial number.",
     )
     source: ClassVar[str] = (
         "Ongaro and Ousterhout 2014, In Search of an Understandable Consensus Algorithm, §5"

@@ -12,7 +12,7 @@ from clusterlab.core.history import Operation
 from clusterlab.core.network import Network
 from clusterlab.core.node import Node, NodeId
 from clusterlab.core.spec import CompareAndSet, KeyValue, Put
-from clusterlab.experiments.base import Check, Experiment, Story
+from clusterlab.experiments.base import Check, Experiment, Prediction, Story
 from clusterlab.protocols.client import Client, mixed_workload
 from clusterlab.protocols.primary_backup import PrimaryBackup, Witnessed
 
@@ -93,6 +93,18 @@ class SplitBrainNaive(SplitBrain):
     question: ClassVar[str] = (
         "A primary and a backup that takes over when it hears nothing: what if only the link died?"
     )
+    prediction: ClassVar[Prediction] = Prediction(
+        "The link between primary and backup is cut while a client writes on either side. "
+        "Both machines are healthy. What becomes of the writes made during the cut?",
+        (
+            "The backup stays passive, since the primary is alive: nothing happens.",
+            "Both acknowledge writes, and the healing merges them.",
+            "Both acknowledge writes, and the healing throws one side's away.",
+        ),
+        2,
+        "Silence is all that the backup hears, whether the primary is dead or the link. "
+        "Two logs that grew apart cannot both be kept: one side follows the other and forgets.",
+    )
     source: ClassVar[str] = (
         "Budhiraja, Marzullo, Schneider and Toueg 1993, The Primary-Backup Approach; "
         "GitHub 2018, October 21 post-incident analysis"
@@ -134,6 +146,19 @@ class SplitBrainWitness(SplitBrain):
     name: ClassVar[str] = "split-brain-witness"
     question: ClassVar[str] = (
         "The same cut, with a third vote that holds no data: who goes on, and is anything lost?"
+    )
+    prediction: ClassVar[Prediction] = Prediction(
+        "A third machine without data has a vote, and is on the backup's side of the cut. "
+        "Who serves?",
+        (
+            "The old primary: it has the newest data.",
+            "The backup: with the witness it is two of three.",
+            "Both, as before.",
+            "Nobody, until the link heals.",
+        ),
+        1,
+        "Two of three is a majority, and there is only one. The old primary cannot get a second "
+        "vote for any write, so it stops acknowledging: availability on its side is the price.",
     )
     source: ClassVar[str] = (
         "Paris 1986, Voting with Witnesses; "

@@ -8,21 +8,13 @@ The questions stand here and not in the notebooks, where the answer would stand 
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from clusterlab.core.errors import ScenarioError
+from clusterlab.experiments.base import Prediction
 
 if TYPE_CHECKING:
     from ipywidgets import VBox
-
-
-class Prediction(NamedTuple):
-    """A question with its options, the index of the right one, and why."""
-
-    question: str
-    options: tuple[str, ...]
-    answer: int
-    because: str
 
 
 PREDICTIONS = {
@@ -98,15 +90,19 @@ PREDICTIONS = {
 def predict(name: str) -> VBox:
     """Ask a question; choosing an option shows whether it was right, and why.
 
+    An experiment's own question goes by the name of the experiment.
     Raises ScenarioError if there is no question of that name.
     """
     import ipywidgets as widgets  # noqa: PLC0415 - widgets load when they are used
 
-    if name not in PREDICTIONS:
-        near = difflib.get_close_matches(name, PREDICTIONS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(PREDICTIONS)}."
+    from clusterlab.experiments import CATALOGUE  # noqa: PLC0415 - loads when a question is asked
+
+    questions = PREDICTIONS | {name: cls.prediction for name, cls in CATALOGUE.items()}
+    if name not in questions:
+        near = difflib.get_close_matches(name, questions, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(questions)}."
         raise ScenarioError(f"there is no question {name!r}: {hint}")
-    prediction = PREDICTIONS[name]
+    prediction = questions[name]
     wide = widgets.Layout(width="auto")
     question = widgets.Label(prediction.question, layout=wide)
     question.style.font_weight = "bold"
