@@ -23,6 +23,8 @@ from clusterlab.views.state import State, sentence
 HERE = Path(__file__).parent
 PARTS = (
     "dom",
+    "cursor",
+    "timeline",
     "model",
     "layout",
     "clock",

@@ -3,16 +3,6 @@
 
 const ofProgram = (r) => r.node !== null && r.kind !== "drop" && r.kind !== "duplicate"; // those two the network does
 
-// Where the record with this seq stands, or where it would.
-function placeOf(records, seq) {
-  let low = 0, high = records.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (records[middle].seq < seq) low = middle + 1; else high = middle;
-  }
-  return low;
-}
-
 // The seqs of all that happened before the event.
 function causalPast(records, seq) {
   const wanted = new Set([seq]), nodes = new Set(), past = new Set();
