@@ -1,0 +1,53 @@
+"""Raft: a replicated log under a strong leader.
+
+Source: Diego Ongaro and John Ousterhout, "In Search of an Understandable Consensus Algorithm
+(Extended Version)", 2014: Figures 2 and 3 in full, clients after section 8 and after chapter 6 of
+Ongaro's dissertation (2014).
+
+| what | where |
+|---|---|
+| the messages, the entries of a log, the timers | `messages` |
+| the state of a server, its terms and roles (§5.1) | `state` |
+| what is committed is applied (§5.3, §8) | `machine` |
+| log replication and commitment (§5.3, §5.4.2) | `replication` |
+| leader election and its restriction (§5.2, §5.4.1) | `election` |
+| the server as clients meet it (§8) | `server` |
+
+Each of them is a class that builds on the one before, and `Raft` is the last. A server that lost
+its disk must not come back under its old name, since it may have voted: here it does, and stays
+behind until the next election.
+"""
+
+from clusterlab.protocols.raft.messages import (
+    CANDIDATE,
+    FOLLOWER,
+    LEADER,
+    AppendDue,
+    AppendEntries,
+    AppendReply,
+    Command,
+    ElectionTimeout,
+    Entry,
+    HeartbeatDue,
+    RequestVote,
+    VoteReply,
+)
+from clusterlab.protocols.raft.replication import OVERDUE
+from clusterlab.protocols.raft.server import Raft
+
+__all__ = [
+    "CANDIDATE",
+    "FOLLOWER",
+    "LEADER",
+    "OVERDUE",
+    "AppendDue",
+    "AppendEntries",
+    "AppendReply",
+    "Command",
+    "ElectionTimeout",
+    "Entry",
+    "HeartbeatDue",
+    "Raft",
+    "RequestVote",
+    "VoteReply",
+]
