@@ -19,8 +19,8 @@ setup: $(READY)  ## make .venv with everything in it (again only when pyproject.
 lab: setup  ## open JupyterLab on the first lab
 	@$(BIN)/clusterlab lab
 
-test: setup  ## run the tests (ARGS="-k raft" chooses, ARGS="-m 'not ray'" leaves some out)
-	@$(PY) -m pytest $(ARGS)
+test: setup  ## run the tests (ARGS="-k raft" chooses, ARGS="-m 'not ray'" leaves some out, ARGS="-n 0 --pdb" stops in one)
+	@$(PY) -m pytest -n 2 --dist loadgroup $(ARGS)
 
 check: setup  ## lint, format, types, import rules
 	@$(BIN)/ruff check

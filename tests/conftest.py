@@ -82,6 +82,13 @@ def missing(mark: str) -> str | None:
     return None
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several workers, one of them has whatever fills a machine: Ray and browsers."""
+    for item in items:
+        if any(item.get_closest_marker(mark) for mark in ("ray", "browser")):
+            item.add_marker(pytest.mark.xdist_group("machine"))
+
+
 @pytest.hookimpl(tryfirst=True)  # before any fixture starts what is missing
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for mark in ("ray", "browser"):
