@@ -14,14 +14,18 @@ from typing import Any, ClassVar, Literal, Self, TypeAlias, cast
 
 from clusterlab.core.errors import OperationFailed, OperationUnknown, ScenarioError
 from clusterlab.core.faults import (
+    DropMessage,
+    DuplicateMessage,
     Fault,
     Heal,
+    HoldMessage,
     Isolate,
     Kill,
     Link,
     Partition,
     Pause,
     Range,
+    ReleaseMessage,
     Restart,
     Resume,
     Skew,
@@ -92,6 +96,7 @@ class Cluster(ABC):
             clients=[],
             classes={node.id: type(node).__name__ for node in nodes},
         )
+        self.trace.nodes = tuple(node.copy() for node in nodes)
 
     # --- what an engine supplies ---
 
@@ -187,7 +192,7 @@ class Cluster(ABC):
         return self.apply(Isolate(node))
 
     def heal(self) -> bool:
-        """Make the network whole: no partition, no isolation, no bad link."""
+        """Make the network whole: no partition, no isolation, no bad link, no message held."""
         return self.apply(Heal())
 
     def link(
@@ -208,6 +213,22 @@ class Cluster(ABC):
         """Let the node's clock show `offset_ms` more and run `rate` times as fast."""
         return self.apply(Skew(node, offset_ms, rate))
 
+    def hold_message(self, seq: int) -> bool:
+        """Let a message on its way wait; `seq` is that of the trace event that sent it."""
+        return self.apply(HoldMessage(seq))
+
+    def release_message(self, seq: int) -> bool:
+        """Let a message that was held go on."""
+        return self.apply(ReleaseMessage(seq))
+
+    def drop_message(self, seq: int) -> bool:
+        """Lose a message on its way."""
+        return self.apply(DropMessage(seq))
+
+    def duplicate_message(self, seq: int) -> bool:
+        """Let a message on its way arrive twice."""
+        return self.apply(DuplicateMessage(seq))
+
     # --- clients ---
 
     def add_client(self, node: Node) -> None:
@@ -218,6 +239,7 @@ class Cluster(ABC):
         self.clients += (node.id,)
         self.trace.meta["clients"] = list(self.clients)
         self.trace.meta["classes"][node.id] = type(node).__name__
+        self.trace.nodes += (node.copy(),)
         self._add_client(node)
 
     def invoke(

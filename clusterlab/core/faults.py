@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -27,8 +28,8 @@ class Fault:
 
     @property
     def kind(self) -> str:
-        """The kind of its trace event: `Kill` -> `kill`."""
-        return type(self).__name__.lower()
+        """The kind of its trace event: `Kill` -> `kill`, `HoldMessage` -> `hold_message`."""
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self).__name__).lower()
 
     @property
     def about(self) -> NodeId | None:
@@ -93,7 +94,7 @@ class Isolate(Fault):
 
 @dataclass(frozen=True)
 class Heal(Fault):
-    """The network is as it was at the start: no partition, no isolation, no bad link."""
+    """The network is as it was at the start: no partition, isolation, bad link or held message."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,40 @@ class Skew(Fault):
     node: NodeId
     offset_ms: int = 0
     rate: float = 1.0
+
+
+@dataclass(frozen=True)
+class MessageFault(Fault):
+    """Something that happens to one message on its way, not to a whole link.
+
+    `message` is the seq of the trace event that sent it (a `send` or a `duplicate`).
+    A fault that comes too late, when the message has arrived or is lost, changes nothing.
+    """
+
+    message: int
+
+
+@dataclass(frozen=True)
+class HoldMessage(MessageFault):
+    """The message waits where it is; later ones may overtake it, until it is released or all heals.
+
+    It cannot outlive a live receiver: there it waits in the receiver's process.
+    """
+
+
+@dataclass(frozen=True)
+class ReleaseMessage(MessageFault):
+    """A message that was held goes on: it arrives when it would have, or now if that is past."""
+
+
+@dataclass(frozen=True)
+class DropMessage(MessageFault):
+    """The message is lost."""
+
+
+@dataclass(frozen=True)
+class DuplicateMessage(MessageFault):
+    """A second copy of the message goes on its way and arrives when the first would have."""
 
 
 Schedule: TypeAlias = list[tuple[float, Fault]]
@@ -153,6 +188,11 @@ def check_fault(fault: Fault, servers: Iterable[NodeId], clients: Iterable[NodeI
         )
     elif isinstance(fault, Kill) and fault.effects is not None and fault.effects < 0:
         raise BadFault(f"kill after {fault.effects} effects: give 0 or more, or leave it out.")
+    elif isinstance(fault, MessageFault) and type(fault.message) is not int:
+        raise BadFault(
+            f"a message is named by a number, not by {fault.message!r}: "
+            "give the seq of the trace event that sent it."
+        )
 
 
 def _check_partition(

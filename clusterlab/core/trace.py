@@ -18,6 +18,7 @@ As a file it is JSON lines: a header, then one event a line.
 | state | owner | the node's status(), when it changed |
 | kill, restart, pause, resume, skew, isolate | the node | the fault's fields |
 | partition, heal, link | None | the fault's fields |
+| hold_message, release_message, drop_message, duplicate_message | None | message: its send's seq |
 | invoke | client | operation |
 | return | client | outcome (ok, fail, info), value |
 | error | the node | error: the sentence; the node is dead |
@@ -40,11 +41,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from clusterlab.core.errors import TraceError
-from clusterlab.core.node import NodeId, message_classes
+from clusterlab.core.node import Node, NodeId, message_classes
 from clusterlab.core.values import Splice, Vocabulary, decode, encode
 
 FAULT_KINDS = frozenset(
-    ("kill", "restart", "pause", "resume", "skew", "isolate", "partition", "heal", "link")
+    (
+        *("kill", "restart", "pause", "resume", "skew", "isolate", "partition", "heal", "link"),
+        *("hold_message", "release_message", "drop_message", "duplicate_message"),
+    )
 )
 
 KINDS = (
@@ -99,6 +103,9 @@ class Trace:
     def __init__(self, **meta: Any) -> None:
         self.meta: dict[str, Any] = meta
         self.events: list[TraceEvent] = []
+        self.nodes: tuple[Node, ...] = ()
+        """The nodes as they were before the first event, where the run was made here: with them
+        its fields can be told. A file does not hold them."""
 
     def append(
         self,

@@ -75,6 +75,7 @@ class Engine(Cluster):
         self._count = 0
         self._record = record
         self._taken: set[int] = set()  # heap entries that a hand has taken out
+        self._parked: dict[int, Entry] = {}  # the messages that are held, by the seq of their send
         self._last_due: dict[tuple[NodeId, NodeId], float] = {}
         self._callers = Callers()
         self._lock = RLock()

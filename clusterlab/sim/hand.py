@@ -5,6 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple, cast
 
 from clusterlab.core.errors import ScenarioError
+from clusterlab.core.faults import (
+    DropMessage,
+    DuplicateMessage,
+    HoldMessage,
+    MessageFault,
+    ReleaseMessage,
+)
 from clusterlab.core.node import WORLD, Deliver, Message, NodeId, Timer
 from clusterlab.core.trace import TraceEvent
 from clusterlab.sim.engine import MESSAGE, TIMER, Engine, Entry
@@ -50,6 +57,7 @@ class Hand(Engine):
         """The messages in flight and the timers that will fire, each in the order of their time.
 
         What has reached a paused node is in neither list: it waits there until the node resumes.
+        Nor is a message that is held: it waits until it is released.
         """
         messages, timers = [], []
         with self._lock:
@@ -113,6 +121,43 @@ class Hand(Engine):
             return None
         self._taken.add(found[0][1])
         return found[0]
+
+    def _handle(self, fault: MessageFault) -> bool:
+        """Carry out a fault of one message, if that is still on its way."""
+        seq = fault.message
+        held = seq in self._parked
+        entry = self._parked.get(seq) or self._flying(seq)
+        if entry is None or isinstance(fault, ReleaseMessage if not held else HoldMessage):
+            return False
+        self.trace.append(self._now, None, fault.kind, fault.data())
+        due, number, _, host, src, msg, _ = entry
+        if not held and not isinstance(fault, DuplicateMessage):
+            self._taken.add(number)
+        match fault:
+            case HoldMessage():
+                self._parked[seq] = entry
+            case ReleaseMessage():
+                self._release(seq)
+            case DropMessage():
+                self._parked.pop(seq, None)
+                self._dropped(host.id, src, msg, "lost", seq)
+            case DuplicateMessage():
+                due = max(due, self._now)
+                data = {"dst": host.id, "msg": msg, "delay_ms": due - self._now}
+                copy = self._log(src, "duplicate", data, seq)
+                self._push(due, MESSAGE, host, src, msg, copy)
+        return True
+
+    def _flying(self, seq: int) -> Entry | None:
+        """The message that this event sent, if it is on its way."""
+        for entry in self._heap:
+            if entry[2] == MESSAGE and entry[6] == seq and entry[1] not in self._taken:
+                return entry
+        return None
+
+    def _release(self, seq: int) -> None:
+        due, _, _, host, src, msg, _ = self._parked.pop(seq)
+        self._push(max(due, self._now), MESSAGE, host, src, msg, seq)
 
     def fire(self, node: NodeId, timer: str | None = None) -> None:
         """Let the next timer of `node` (of that class, if named) fire now.

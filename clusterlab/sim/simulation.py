@@ -15,7 +15,17 @@ from contextlib import suppress
 
 from clusterlab.core.cluster import ClientFactory
 from clusterlab.core.errors import LimitReached, ScenarioError
-from clusterlab.core.faults import Fault, Kill, Pause, Restart, Resume, Skew, check_name
+from clusterlab.core.faults import (
+    Fault,
+    Heal,
+    Kill,
+    MessageFault,
+    Pause,
+    Restart,
+    Resume,
+    Skew,
+    check_name,
+)
 from clusterlab.core.garbage import no_garbage_collection
 from clusterlab.core.history import Invoke, Returned
 from clusterlab.core.network import Network
@@ -189,6 +199,8 @@ class Simulation(Hand):
     def _apply(self, fault: Fault) -> bool:
         with self._lock:
             self._check_running()
+            if isinstance(fault, MessageFault):
+                return self._handle(fault)
             host = self._hosts.get(fault.about or "")
             if host is not None and not _can_strike(fault, host):
                 return False
@@ -199,6 +211,9 @@ class Simulation(Hand):
             self._switch.apply(fault)
             if host is not None:
                 self._strike(host, fault, seq)
+            elif isinstance(fault, Heal):
+                for held in list(self._parked):
+                    self._release(held)
             return True
 
     def _strike(self, host: Host, fault: Fault, seq: int) -> None:

@@ -17,13 +17,17 @@ from clusterlab.core.errors import (
     UnknownNode,
 )
 from clusterlab.core.faults import (
+    DropMessage,
+    DuplicateMessage,
     Fault,
     Heal,
+    HoldMessage,
     Isolate,
     Kill,
     Link,
     Partition,
     Pause,
+    ReleaseMessage,
     Restart,
     Resume,
     Skew,
@@ -98,6 +102,10 @@ def test_each_verb_is_a_fault() -> None:
     cluster.heal()
     cluster.link("n1", "n2", loss=0.5, delay_ms=(1, 2))
     cluster.skew("n3", offset_ms=100, rate=1.5)
+    cluster.hold_message(7)
+    cluster.release_message(7)
+    cluster.drop_message(7)
+    cluster.duplicate_message(7)
 
     assert cluster.faults == [
         Kill("n1"),
@@ -110,6 +118,10 @@ def test_each_verb_is_a_fault() -> None:
         Heal(),
         Link("n1", "n2", loss=0.5, delay_ms=(1, 2)),
         Skew("n3", 100, 1.5),
+        HoldMessage(7),
+        ReleaseMessage(7),
+        DropMessage(7),
+        DuplicateMessage(7),
     ]
 
 

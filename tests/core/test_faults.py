@@ -10,6 +10,7 @@ from clusterlab.core.errors import BadFault, UnknownNode
 from clusterlab.core.faults import (
     Fault,
     Heal,
+    HoldMessage,
     Isolate,
     Kill,
     Link,
@@ -36,6 +37,7 @@ CLIENTS = ("c1",)
         (Resume("n1"), "resume", "n1", {}),
         (Isolate("c1"), "isolate", "c1", {}),
         (Heal(), "heal", None, {}),
+        (HoldMessage(7), "hold_message", None, {"message": 7}),
         (Skew("n1", 5, 1.1), "skew", "n1", {"offset_ms": 5, "rate": 1.1}),
         (
             Partition((("n1",), ("n2", "n3"))),
