@@ -19,23 +19,11 @@ What both share:
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from clusterlab.core.node import Delay, Message, Node, NodeId, Timer, durable, volatile
-from clusterlab.core.spec import KeyValue, Spec
-from clusterlab.protocols.client import NotLeader, Refused, Reply, Request
-
-PRIMARY, BACKUP = "leader", "backup"
-"""Views and clients call whoever serves `leader`."""
-
-
-class Record(NamedTuple):
-    """An operation in the log; a no-op has no client."""
-
-    epoch: int
-    client: NodeId | None = None
-    serial: int = 0
-    operation: Message | None = None
+from clusterlab.protocols.client import Request
+from clusterlab.protocols.records import BACKUP, PRIMARY, Record, Recorder
 
 
 class Copy(Message):
@@ -101,7 +89,7 @@ class PartnerSilent(Timer):
     """Nothing was heard of the other for too long."""
 
 
-class PrimaryBackup(Node):
+class PrimaryBackup(Recorder):
     """One of two servers; whoever hears nothing of the other takes over. It splits its brain.
 
     Parameters
@@ -112,8 +100,6 @@ class PrimaryBackup(Node):
         How long silence is borne; give the two different values, so that one of them begins.
     beat_ms:
         How often the primary is heard when there is nothing to copy; well below `patience_ms`.
-    spec:
-        What the servers keep together.
 
     >>> [server.id for server in PrimaryBackup.pair()]
     ['n1', 'n2']
@@ -122,18 +108,12 @@ class PrimaryBackup(Node):
     partner: NodeId
     patience_ms: Delay = 200
     beat_ms: int = 50
-    spec: Spec = KeyValue()
 
     epoch: int = durable(0)
     log: tuple[Record, ...] = durable(())
 
-    role: str = volatile(BACKUP)
     alone: bool = volatile(False)  # a primary whose backup is silent
     copied: int = volatile(0)  # how much of a primary's log its backup has
-    committed: int = volatile(0)
-    machine: Any = volatile(None)
-    sessions: dict[NodeId, tuple[int, Any]] = volatile({})  # client -> newest serial, its result
-    waiting: dict[NodeId, int] = volatile({})  # client that waits -> its newest serial
 
     @classmethod
     def pair(cls, **options: Any) -> list[Self]:
@@ -145,7 +125,7 @@ class PrimaryBackup(Node):
 
     def on_start(self) -> None:
         """Begin as a backup: whoever serves now will be heard."""
-        self.machine = self.spec.initial()
+        self.begin_anew()
         self.set_timer(PartnerSilent(), self.patience_ms)
 
     # --- taking over -----------------------------------------------------------------------------
@@ -167,8 +147,8 @@ class PrimaryBackup(Node):
         self.epoch = epoch
         self.role = PRIMARY
         self.alone = True  # whoever takes over has heard nothing of the other
-        self.committed = self.copied = 0
-        self.machine, self.sessions, self.waiting = self.spec.initial(), {}, {}
+        self.copied = 0
+        self.begin_anew()
         self.note("leader", epoch)
         # What earlier epochs left in the log counts once a record of this one does.
         self.log += (Record(epoch),)
@@ -192,23 +172,8 @@ class PrimaryBackup(Node):
 
     def on_request(self, src: NodeId, m: Request) -> None:
         """A client's operation; reads go through the log as writes do."""
-        if self.role != PRIMARY:
-            self.send(src, NotLeader(m.serial, self.partner))
-            return
-        serial, result = self.sessions.get(src, (0, None))
-        if m.serial == serial:
-            self.send(src, Reply(serial, result))
-            return
-        if m.serial <= max(serial, self.waiting.get(src, 0)):
-            return
-        try:
-            self.spec.apply(self.spec.initial(), m.operation)
-        except TypeError as error:
-            self.send(src, Refused(m.serial, str(error)))
-            return
-        self.waiting[src] = m.serial
-        self.log += (Record(self.epoch, src, m.serial, m.operation),)
-        self.copy_from(len(self.log) - 1)
+        if self.take(src, m, self.epoch, self.partner):
+            self.copy_from(len(self.log) - 1)
 
     def copy_from(self, at: int) -> None:
         """Send the backup what it lacks, and count what needs nobody else."""
@@ -242,21 +207,6 @@ class PrimaryBackup(Node):
     def safe_length(self) -> int:
         """How much of the log may be acknowledged: what the backup has; alone, everything."""
         return len(self.log) if self.alone else self.copied
-
-    def commit(self, length: int) -> None:
-        """Carry out what is safe, and answer whoever waits for it."""
-        while self.committed < length:
-            record = self.log[self.committed]
-            self.committed += 1
-            if record.client is None or record.operation is None:
-                continue
-            serial, result = self.sessions.get(record.client, (0, None))
-            if record.serial > serial:
-                self.machine, result = self.spec.apply(self.machine, record.operation)
-                self.sessions[record.client] = (record.serial, result)
-            if self.waiting.get(record.client) == record.serial:
-                del self.waiting[record.client]
-                self.send(record.client, Reply(record.serial, result))
 
     # --- the backup ------------------------------------------------------------------------------
 
@@ -300,6 +250,10 @@ class PrimaryBackup(Node):
         """What views show."""
         label = f"{len(self.log)} written" + (" · alone" if self.alone else "")
         return {"role": self.role, "epoch": self.epoch, "label": label}
+
+    def marks(self) -> dict[str, dict[str, int]]:
+        """How far the log is committed."""
+        return {"log": {"committed": self.committed}}
 
 
 class Witnessed(PrimaryBackup):
