@@ -41,7 +41,7 @@ def _field(initial: T, kind: str) -> T:
 
 _METHODS = (
     *("send", "broadcast", "set_timer", "cancel_timer", "note", "choose", "now_ms", "status"),
-    *("state", "saved", "copy", "configuration", "frozen_key", "in_words"),
+    *("state", "saved", "copy", "configuration", "frozen_key", "in_words", "marks"),
 )
 
 

@@ -142,6 +142,15 @@ class Node(Declared):
         """
         return {}
 
+    def marks(self) -> Mapping[str, Mapping[str, int]]:
+        """How far each of its logs has come, for a picture: `{"log": {"committed": 7}}`.
+
+        A number counts entries from the first that there ever was; the words are yours, but for
+        `start`: so many entries before the first of the field are no longer there.
+        Override it, and read fields only.
+        """
+        return {}
+
     def in_words(self, name: str, before: Self) -> str | None:  # noqa: ARG002 - for subclasses
         """How a story tells what a step did to the field `name`: "votes for n1 in term 2".
 

@@ -80,6 +80,11 @@ class Raft(Elections):
             "label": f"term {self.current_term} · {self.commit_index} committed",
         }
 
+    def marks(self) -> dict[str, dict[str, int]]:
+        """How far the log is committed and applied."""
+        reached = {"committed": self.commit_index, "applied": self.last_applied}
+        return {"log": {**reached, "start": self.offset}}
+
     def in_words(self, name: str, before: Self) -> str:
         """What elections and commitment are made of; all else is bookkeeping."""
         vote, old_vote = ((one.current_term, one.voted_for) for one in (self, before))
