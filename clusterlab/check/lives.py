@@ -56,7 +56,7 @@ def _life(
         elif event.kind in STEPS:
             now_ms = event.data.get("now_ms", shows(event.at_ms, skewed))
             env = ScriptEnv(now_ms, choices.get(event.seq, ()))
-            made = _take(node, event, env)
+            made = take(node, event, env)
             for effect in made.effects[: deaths.get(event.seq)]:
                 if isinstance(effect, Save):
                     write(disk, effect)
@@ -67,8 +67,8 @@ def _life(
     return life
 
 
-def _take(node: Node, event: TraceEvent, env: ScriptEnv) -> Step:
-    """One step; of a node that fails, nothing."""
+def take(node: Node, event: TraceEvent, env: ScriptEnv) -> Step:
+    """One recorded step; of a node that fails, nothing."""
     what: Event = Start()
     if event.kind == "deliver":
         what = Deliver(event.data["src"], event.data["msg"])

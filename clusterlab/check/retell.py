@@ -54,6 +54,7 @@ class Teller:
             classes={n.id: type(n).__name__ for n in self.nodes.values()},
             **meta,
         )
+        self.trace.nodes = tuple(node.copy() for node in self.nodes.values())
         self.up: dict[NodeId, bool] = dict.fromkeys(self.nodes, True)
         self._clock = clock
         self._ticks = 0

@@ -138,6 +138,7 @@ def _situation(
         shown=reader.shown,
         past=past,
         meta={"forked_at": event.seq} | ({"by_hand": True} if by_hand else {}),
+        born=[node.copy() for node in nodes],
     )
 
 

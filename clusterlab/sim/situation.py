@@ -65,6 +65,8 @@ class Situation:
     past: Sequence[TraceEvent] = ()
     """What happened before: the trace goes on from there."""
     meta: Mapping[str, Any] = field(default_factory=dict)
+    born: Sequence[Node] = ()
+    """The nodes as they were before the past began."""
 
 
 def go_on(
@@ -77,6 +79,7 @@ def go_on(
     sim.clients = tuple(node.id for node in situation.clients)
     sim.trace.meta.update(servers=list(sim.servers), clients=list(sim.clients), **situation.meta)
     sim.trace.events.extend(situation.past)
+    sim.trace.nodes = tuple(situation.born)
     sim._now = situation.now_ms
     for fault in situation.faults:
         sim._switch.apply(fault)

@@ -76,6 +76,17 @@ MESSAGE_LOOKS = (
     MessageLook("#56B4E9", regular(3, 180, 1.3)),
 )
 
+CELL_LOOKS = (
+    ("#56B4E9", DARK_INK),
+    ("#E69F00", DARK_INK),
+    ("#009E73", DARK_INK),
+    ("#CC79A7", DARK_INK),
+    ("#F0E442", DARK_INK),
+    ("#0072B2", LIGHT_INK),
+    ("#D55E00", DARK_INK),
+)
+"""Colour and ink of an entry of a log by its number, which it shows as well; they come again."""
+
 
 def role_look(role: str | None, roles: list[str]) -> RoleLook:
     """The look of a role, where `roles` are those that appeared, in order."""
@@ -99,4 +110,5 @@ def for_browser() -> dict[str, object]:
         "noRole": NO_ROLE_LOOK._asdict(),
         "roles": [look._asdict() for look in ROLE_LOOKS],
         "messages": [look._asdict() for look in MESSAGE_LOOKS],
+        "cells": [{"colour": colour, "ink": ink} for colour, ink in CELL_LOOKS],
     }
