@@ -28,9 +28,13 @@ class Elections(Replication):
         # leader or granting vote to candidate: convert to candidate", and for candidates "start new
         # election".
         if self.role != LEADER:
-            self.become_candidate()
+            self.campaign()
 
-    def become_candidate(self) -> None:
+    def campaign(self) -> None:
+        """Try to become leader."""
+        self.become_candidate()
+
+    def become_candidate(self, request: type[RequestVote] = RequestVote) -> None:
         """Ask for the votes of a new term."""
         # Fig. 2: "On conversion to candidate, start election: Increment currentTerm, Vote for self,
         # Reset election timer, Send RequestVote RPCs to all other servers"
@@ -41,7 +45,7 @@ class Elections(Replication):
         self.votes = {self.id}
         self.reset_election_timer()
         last = self.last_log_index
-        self.broadcast(RequestVote(self.current_term, last, self.term_at(last)), self.peers)
+        self.broadcast(request(self.current_term, last, self.term_at(last)), self.peers)
         self.count_votes()
 
     def on_request_vote(self, src: NodeId, m: RequestVote) -> None:
@@ -78,7 +82,7 @@ class Elections(Replication):
     def count_votes(self) -> None:
         """Lead, once a majority agrees."""
         # Fig. 2: "If votes received from majority of servers: become leader"
-        if len(self.votes) >= self.quorum:
+        if self.is_quorum(self.votes):
             self.become_leader()
 
     def become_leader(self) -> None:

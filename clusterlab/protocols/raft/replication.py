@@ -151,9 +151,7 @@ class Replication(StateMachine):
             return
         assert self.role != LEADER, f"{self.id} and {src} both lead in term {m.term}"
         # Fig. 2: "If AppendEntries RPC received from new leader: convert to follower"
-        self.become_follower()
-        self.leader_id = src
-        self.reset_election_timer()
+        self.follow(src)
         # Fig. 2: "Reply false if log doesn't contain an entry at prevLogIndex whose term matches
         # prevLogTerm (§5.3)"
         if not self.has_entry(m.prev_log_index, m.prev_log_term):

@@ -5,6 +5,7 @@ Quotations are from the paper; "Fig. 2" is its summary.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Self
 
 from clusterlab.core.node import Message, Node, NodeId, durable, volatile
@@ -97,6 +98,12 @@ class State(Node):
         self.role = FOLLOWER
         self.votes = set()
 
+    def follow(self, leader: NodeId) -> None:
+        """The leader of this term was heard."""
+        self.become_follower()
+        self.leader_id = leader
+        self.reset_election_timer()
+
     def is_current(self, term: int) -> bool:
         """Whether a reply belongs to the present term; an old one says nothing about it."""
         return term == self.current_term
@@ -115,6 +122,10 @@ class State(Node):
     def quorum(self) -> int:
         """How many servers are a majority of the cluster."""
         return majority(len(self.members))
+
+    def is_quorum(self, servers: Collection[NodeId]) -> bool:
+        """Whether these servers can decide for all."""
+        return len(servers) >= self.quorum
 
     # --- the log -----------------------------------------------------------------------------
 
