@@ -7,6 +7,7 @@
 | restart | a new process, which reads the disk (or an empty one) |
 | partition, isolate, link, heal | every process's switch is set, so what is in flight is eaten |
 | skew | the node's clock |
+| hold, release, drop, duplicate a message | in the process of its receiver, where it waits |
 
 Clients live together in one further process, started with the first of them, so that 64 clients do
 not cost 64 processes; their faults strike the client, not that process.
@@ -25,6 +26,7 @@ from clusterlab.core.faults import (
     Isolate,
     Kill,
     Link,
+    MessageFault,
     Partition,
     Pause,
     Restart,
@@ -147,6 +149,8 @@ class LiveCluster(LiveEngine):
             with self._verbs:
                 self._cut(fault)
             return True
+        if isinstance(fault, MessageFault):
+            return self._handle(fault)
         node = fault.about or ""
         # A restart takes a second; whoever kills another node meanwhile does not wait for it.
         with self._locks[self._processes.where[node]]:
@@ -179,6 +183,20 @@ class LiveCluster(LiveEngine):
         record = (r.FAULT, self.now_ms, fault.about, fault.kind, fault.data())
         self._collector.add(DRIVER, record)
         self._processes.tell_all("switch", tuple(self._faults))
+        if isinstance(fault, Heal):
+            self._processes.tell_all("release")
+
+    def _handle(self, fault: MessageFault) -> bool:
+        """A fault of one message is carried out, and recorded, where the message waits."""
+        found = self._collector.flight(fault.message)
+        if found is None:
+            return False
+        name, dst = found
+        process = self._processes.of(dst)
+        if process.paused:  # it does so when it goes on
+            self._processes.tell(process, "message", fault, name)
+            return True
+        return process.alive and bool(self._processes.ask(process, "message", fault, name))
 
     def _skew(self, process: Process, fault: Skew) -> None:
         at_ms = self.now_ms  # one moment for the process, for the next one, and for the trace

@@ -95,6 +95,11 @@ class Collector:
             if name == DRIVER:
                 self._merger.merge(0.02)
 
+    def flight(self, seq: int) -> tuple[r.MessageName, NodeId] | None:
+        """Name and receiver of the message that this event sent, if it is on its way."""
+        with self._lock:
+            return self._merger.flight(seq)
+
     def collect(self, seconds: float) -> None:
         """Read and merge for about so long."""
         with self._lock, no_garbage_collection(keeps=True):

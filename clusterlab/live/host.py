@@ -29,7 +29,7 @@ from random import Random
 from typing import Any
 
 from clusterlab.core.errors import NodeError
-from clusterlab.core.faults import Fault, Kill, Pause, Restart, Resume, Skew
+from clusterlab.core.faults import Fault, Kill, MessageFault, Pause, Restart, Resume, Skew
 from clusterlab.core.history import Invoke, Returned
 from clusterlab.core.node import (
     WORLD,
@@ -46,6 +46,7 @@ from clusterlab.core.node import (
 from clusterlab.live import records as r
 from clusterlab.live.clocks import ClusterClock, LiveEnv, Origin, Skewed
 from clusterlab.live.disk import Disk
+from clusterlab.live.grip import Grip
 from clusterlab.live.hosted import Born, Hosted, HostName, Post, Reply, Setting, Waiting
 from clusterlab.live.outbox import Letters, Outbox
 from clusterlab.live.wire import Wire, names_for
@@ -81,6 +82,7 @@ class Host:
         self._inbox: SimpleQueue[tuple[Any, ...]] = SimpleQueue()
         self._heap: list[tuple[Any, ...]] = []
         self._count = 0
+        self._grip = Grip(self._heap, self._push, self._outbox)
         self._clock = ClusterClock(Origin.now(1.0))
         self._stopping = False
         self._thread = threading.Thread(target=self._main, name="clusterlab-host", daemon=True)
@@ -129,16 +131,9 @@ class Host:
                 self._take(self._patience())
                 self._turn()
         except BaseException as error:  # noqa: BLE001 - whoever made the mistake: say so, and die
-            self._outbox.records = [
-                (
-                    r.STEP,
-                    self._clock.now_ms(),
-                    self.setting.name,
-                    (r.SILENT,),
-                    [self._failure(error)],
-                )
-            ]
-            self._journal.write(self._outbox.records, marked=True)
+            outs = [self._failure(error)]
+            step = (r.STEP, self._clock.now_ms(), self.setting.name, _SILENT, outs)
+            self._journal.write([step], marked=True)
             self._die()
 
     def _failure(self, error: BaseException) -> tuple[Any, ...]:
@@ -369,6 +364,12 @@ class Host:
 
     def _control_switch(self, faults: Sequence[Fault]) -> None:
         self._outbox.set_switch(tuple(faults))
+
+    def _control_message(self, fault: MessageFault, name: r.MessageName) -> bool:
+        return self._grip.handle(fault, name, self._clock.now_ms())
+
+    def _control_release(self) -> None:
+        self._grip.release_all(self._clock.now_ms())
 
     def _control_state(self, node: NodeId) -> dict[str, Any]:
         host = self._nodes[node]

@@ -84,6 +84,11 @@ class Merger:
         queue = self._streams.get(stream)
         return len(queue) if queue else 0
 
+    def flight(self, seq: int) -> tuple[r.MessageName, NodeId] | None:
+        """Name and receiver of the message that this event sent, if it is on its way."""
+        found = ((name, f.dst) for name, f in self._flights.items() if f.seq == seq)
+        return next(found, None)
+
     def note(self, data: Mapping[str, Any]) -> None:
         """A note of the collector's own, at the end of the trace."""
         self._add(self._events[-1].at_ms if self._events else 0.0, None, "note", data, None)
@@ -167,6 +172,8 @@ class Merger:
                 self._shown.pop(node, None)
         elif kind == r.LIFE:
             self._lives[name] = record[2]
+        elif kind == r.COPIED:
+            self._copied(record[1], *record[3:])
         else:
             self._end(*record[1:])
 
@@ -185,6 +192,15 @@ class Merger:
         if flight is not None:
             data = {"src": flight.src, "msg": flight.msg, "why": why}
             self._bulk(at_ms, flight.dst, "drop", data, flight.seq)
+
+    def _copied(
+        self, at_ms: float, name: r.MessageName, copy: r.MessageName, delay_ms: float
+    ) -> None:
+        flight = self._flights.get(name)
+        if flight is not None:
+            data = {"dst": flight.dst, "msg": flight.msg, "delay_ms": round(delay_ms, 3)}
+            seq = self._bulk(at_ms, flight.src, "duplicate", data, flight.seq)
+            self._flights[copy] = flight._replace(seq=seq, due_ms=at_ms + delay_ms)
 
     def _step(
         self, life: int, at_ms: float, node: NodeId, trigger: tuple[Any, ...], outs: list[Any]
@@ -279,6 +295,6 @@ def _waits_for(record: r.Record) -> r.MessageName | None:
     if record[0] == r.STEP:
         trigger = record[3]
         name = trigger[1] if trigger[0] == r.DELIVERED else None
-    elif record[0] == r.DROPPED:
+    elif record[0] in (r.DROPPED, r.COPIED):
         name = record[3]
     return name

@@ -154,6 +154,11 @@ class Outbox:
         if self._record:
             self.outs.append((kind, number, link[1], msg, due - at_ms, reordered, life))
 
+    def new_name(self) -> r.MessageName:
+        """A name for one message more."""
+        self._count += 1
+        return self._life, self._count
+
     def _to_world(self, host: Hosted, dst: NodeId, msg: Message) -> None:
         if dst != WORLD:
             raise NodeError(

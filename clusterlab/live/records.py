@@ -12,6 +12,7 @@ can still make trace events of:
 |---|---|
 | STEP | at_ms, node, trigger, outs |
 | DROPPED | at_ms, node, name of the message, why |
+| COPIED | at_ms, node, name of the message, name of its second copy, delay_ms |
 | FAULT | at_ms, node, kind, data |
 | LIFE | at_ms, life: the driver's mark that the process was started (again) |
 | END | at_ms, life, nodes: the driver's mark that the process is dead |
@@ -29,7 +30,7 @@ from typing import Any, TypeAlias
 
 from clusterlab.live.wire import Wire
 
-STEP, DROPPED, FAULT, LIFE, END = range(5)
+STEP, DROPPED, FAULT, LIFE, END, COPIED = range(6)
 # What began a step (SILENT: something that the trace does not tell; ASKED: mail from WORLD).
 STARTED, SILENT, DELIVERED, FIRED, ASKED = range(5)
 # What came out of it.

@@ -19,6 +19,7 @@ from clusterlab.core.errors import (
 )
 from clusterlab.core.network import Network
 from clusterlab.core.node import WORLD
+from clusterlab.core.trace import TraceEvent
 from clusterlab.live import LiveCluster
 from clusterlab.live.disk import read_disk
 from clusterlab.live.engine import LiveEngine
@@ -209,6 +210,30 @@ def test_a_partition_eats_what_is_in_flight(cluster: LiveCluster) -> None:
     assert {e.data["why"] for e in drops} == {"isolated"}
     for drop in drops:
         assert drop.at_ms - cluster.trace[drop.cause or 0].at_ms >= 295
+
+
+def test_single_messages_are_held_released_and_dropped_on_their_way(cluster: LiveCluster) -> None:
+    for node in ("n2", "n3"):
+        cluster.link("n1", node, delay_ms=(2000, 2000))
+    before = len(cluster.trace)
+    cluster.submit("n1", Add(1))
+
+    def since(kind: str) -> list[TraceEvent]:
+        return [e for e in cluster.trace.of(kind) if e.seq >= before and "msg" in e.data]
+
+    until(cluster, lambda: len(since("send")) >= 2)
+    to = {event.data["dst"]: event for event in since("send")}
+    assert cluster.hold_message(to["n2"].seq)
+    assert cluster.drop_message(to["n3"].seq)
+    until(cluster, lambda: len(since("drop")) == 1)
+    assert since("drop")[0].cause == to["n3"].seq
+    cluster.run(until_ms=to["n2"].at_ms + 2100)
+    assert all(event.cause != to["n2"].seq for event in since("deliver"))
+    assert cluster.release_message(to["n2"].seq)
+    until(cluster, lambda: any(event.cause == to["n2"].seq for event in since("deliver")))
+    assert not cluster.drop_message(to["n2"].seq), "it has arrived"
+    acts = cluster.trace.of("hold_message", "drop_message", "release_message")
+    assert [e.data["message"] for e in acts] == [to["n2"].seq, to["n3"].seq, to["n2"].seq]
 
 
 # --- clients ---

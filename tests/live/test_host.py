@@ -6,12 +6,25 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from clusterlab.check.replay import replay
-from clusterlab.core.faults import Heal, Kill, Link, Partition, Pause, Restart, Resume, Skew
+from clusterlab.core.faults import (
+    DropMessage,
+    DuplicateMessage,
+    Heal,
+    HoldMessage,
+    Kill,
+    Link,
+    Partition,
+    Pause,
+    ReleaseMessage,
+    Restart,
+    Resume,
+    Skew,
+)
 from clusterlab.core.history import Invoke, Invoked, Returned
 from clusterlab.core.network import Network
 from clusterlab.core.node import WORLD, Message, Node, Timer, durable, volatile
@@ -126,6 +139,15 @@ class Stop(Post):
         """Nothing is open."""
 
 
+class ByHand(ClusterClock):
+    """A clock that stands still until it is set."""
+
+    at_ms: ClassVar[float] = 0.0
+
+    def now_ms(self) -> float:
+        return self.at_ms
+
+
 class World:
     """Hosts that are turned by hand."""
 
@@ -156,8 +178,9 @@ class World:
         host._bear([Born(node) for node in nodes])
         return host
 
-    def turn(self, *hosts: Host) -> None:
+    def turn(self, *hosts: Host, at_ms: float = 0.0) -> None:
         """Everything that arrived and everything that is due, until nothing moves."""
+        ByHand.at_ms = at_ms
         for _ in range(20):
             batches, self.bus.batches = self.bus.batches, []
             for name, batch in batches:
@@ -171,16 +194,26 @@ class World:
     def pair(self) -> tuple[Host, Host]:
         return self.host("a", self.nodes[0]), self.host("b", self.nodes[1])
 
+    def turn_until(self, condition: Callable[[], bool]) -> None:
+        """Turn all hosts while time passes, for 5 s at most."""
+        end = time.monotonic() + 5
+        while not condition() and time.monotonic() < end:
+            self.turn()
+
     def trace(self) -> tuple[Trace, list[Death]]:
-        trace, deaths = Trace(), list[Death]()
-        merger = Merger(trace, {}, deaths.append, 10_000)
+        deaths = list[Death]()
+        return self.merged(deaths)[1], deaths
+
+    def merged(self, deaths: list[Death] | None = None) -> tuple[Merger, Trace]:
+        trace = Trace()
+        merger = Merger(trace, {}, (deaths if deaths is not None else []).append, 10_000)
         for name, host in self.bus.hosts.items():
             life = host.setting.life
             merger.feed(name, [(r.LIFE, 0.0, life)])
             frames = r.Frames(self.wire)
             merger.feed(name, frames.feed(journal_path(self.folder, name, life).read_bytes()))
         merger.merge()
-        return trace, deaths
+        return merger, trace
 
     def kinds(self, node: str) -> list[str]:
         return [event.kind for event in self.trace()[0] if event.node == node]
@@ -267,9 +300,7 @@ def test_a_partition_eats_what_is_in_flight(tmp_path: Path) -> None:
     a._turn()
     for host in (a, b):
         host._control_switch([Partition((("a",), ("b",)))])
-    deadline = time.monotonic() + 5
-    while "drop" not in world.kinds("b") and time.monotonic() < deadline:
-        world.turn()
+    world.turn_until(lambda: "drop" in world.kinds("b"))
     trace, _ = world.trace()
     drop = trace.of("drop")[0]
     assert drop.data == {"src": "a", "msg": Copy(5), "why": "partition"}
@@ -297,6 +328,34 @@ def test_loss_duplication_and_delay_are_the_switch_s(world: World) -> None:
     add(a, 1)
     world.turn()
     assert [e.data["why"] for e in world.trace()[0].of("drop")] == ["lost"]
+
+
+def test_a_message_that_waits_in_its_receiver_is_taken_hold_of_by_its_name(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path, delay_ms=(30, 30))
+    world.clock = ByHand
+    a, b = world.pair()
+    for number in (1, 2, 3):
+        add(a, number)
+    world.turn()
+    merger, trace = world.merged()
+    sent = [event.seq for event in trace.of("send", node="a")]
+    (first, dst), (second, _), (third, _) = (merger.flight(seq) or ((0, 0), "") for seq in sent)
+    assert dst == "b"
+    assert b._control_message(HoldMessage(sent[0]), first)
+    assert b._control_message(DuplicateMessage(sent[1]), second)
+    assert b._control_message(DropMessage(sent[2]), third)
+    assert not b._control_message(ReleaseMessage(sent[1]), second), "nobody holds it"
+    world.turn(at_ms=30)
+    assert b._control_message(ReleaseMessage(sent[0]), first)
+    world.turn(at_ms=30)
+    trace = world.trace()[0]
+    (copy,) = trace.of("duplicate")
+    assert (copy.cause, copy.node) == (sent[1], "a")
+    assert [(e.cause, e.data["why"]) for e in trace.of("drop")] == [(sent[2], "lost")]
+    assert [e.cause for e in trace.of("deliver", node="b")] == [sent[1], copy.seq, sent[0]]
+    assert not b._control_message(DropMessage(sent[0]), first), "it has arrived"
 
 
 @pytest.mark.parametrize(
