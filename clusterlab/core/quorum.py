@@ -164,6 +164,50 @@ def disjoint(first: Quorums, second: Quorums) -> tuple[set[NodeId], set[NodeId]]
     return None
 
 
+@dataclass(frozen=True)
+class Flexible:
+    """A rule for each phase of Paxos (Howard, Malkhi and Spiegelman 2016, "Flexible Paxos").
+
+    Only quorums of different phases must meet: whoever wins phase 1 must hear of what an earlier
+    phase 2 has chosen. Raises BadValue, with two quorums that share nobody, for a pair of rules
+    that could lose a decision.
+
+    >>> Flexible.of_sizes(("a", "b", "c", "d"), phase_1=3, phase_2=2).phase_2.is_quorum(["c", "d"])
+    True
+    """
+
+    phase_1: Quorums
+    phase_2: Quorums
+
+    def __post_init__(self) -> None:
+        apart = disjoint(self.phase_1, self.phase_2)
+        if apart is not None:
+            first, second = _least(self.phase_1, apart[0]), _least(self.phase_2, apart[1])
+            raise BadValue(
+                f"a quorum of phase 1 ({first}) and one of phase 2 ({second}) share nobody, so a "
+                "new leader may never hear of what was chosen: make one of them larger."
+            )
+
+    @classmethod
+    def of_sizes(cls, nodes: tuple[NodeId, ...], phase_1: int, phase_2: int) -> Flexible:
+        """Any so many of the nodes; the two sizes must add up to more than there are."""
+        one, two = (Weighted(tuple((n, 1) for n in nodes), size) for size in (phase_1, phase_2))
+        return cls(one, two)
+
+    @classmethod
+    def of_grid(cls, rows: tuple[tuple[NodeId, ...], ...]) -> Flexible:
+        """One node of each row elects, one whole row replicates."""
+        return cls(Grid(rows, "column"), Grid(rows, "row"))
+
+
+def _least(rule: Quorums, votes: set[NodeId]) -> str:
+    """The votes without those that the quorum does not need."""
+    for vote in sorted(votes):
+        if rule.is_quorum(votes - {vote}):
+            votes = votes - {vote}
+    return " ".join(sorted(votes))
+
+
 def describe(quorums: Mapping[str, Quorums]) -> str:
     """A line for each named rule.
 

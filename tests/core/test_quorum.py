@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from clusterlab.core.errors import BadValue
 from clusterlab.core.quorum import (
+    Flexible,
     Grid,
     Majority,
     Quorums,
@@ -160,3 +161,45 @@ def test_rules_describe_themselves() -> None:
         "write: one whole row of a b / c d\n"
         "read: one node of each row of a b / c d"
     )
+
+
+# --- a rule for each phase (Howard, Malkhi and Spiegelman 2016) ---
+
+SIX = ("a", "b", "c", "d", "e", "f")
+
+
+@given(st.integers(1, 6), st.integers(1, 6))
+def test_sizes_that_add_up_to_more_than_all_nodes_are_accepted(first: int, second: int) -> None:
+    if first + second > len(SIX):
+        pair = Flexible.of_sizes(SIX, first, second)
+        assert pair.phase_1.is_quorum(SIX[:first])
+        assert not pair.phase_2.is_quorum(SIX[: second - 1])
+    else:
+        with pytest.raises(BadValue, match="share nobody"):
+            Flexible.of_sizes(SIX, first, second)
+
+
+def test_quorums_of_one_phase_need_not_meet() -> None:
+    pair = Flexible.of_sizes(SIX, phase_1=5, phase_2=2)
+
+    assert pair.phase_2.is_quorum(["a", "b"])
+    assert pair.phase_2.is_quorum(["c", "d"])
+
+
+def test_two_quorums_that_share_nobody_are_named() -> None:
+    with pytest.raises(BadValue) as error:
+        Flexible.of_sizes(SIX, phase_1=4, phase_2=2)
+
+    assert str(error.value) == (
+        "a quorum of phase 1 (a b c d) and one of phase 2 (e f) share nobody, so a new leader "
+        "may never hear of what was chosen: make one of them larger."
+    )
+
+
+def test_columns_elect_and_rows_replicate() -> None:
+    pair = Flexible.of_grid(GRID)
+
+    assert pair.phase_1.is_quorum(["b", "c"])
+    assert pair.phase_2.is_quorum(["c", "d"])
+    with pytest.raises(BadValue, match=r"phase 1 \(a b\) and one of phase 2 \(c d\)"):
+        Flexible(Grid(GRID), Grid(GRID))
