@@ -123,10 +123,10 @@ class Follower:
         write(disk, Save(values))
         own = self._saves.get(name, {}).pop(event.cause or 0, None)
         if name not in self._nodes or name in self._strayed:
-            return self._seen(event.cause or event.seq, name)
+            return self._seen(event.seq, name)
         if own is None or not same(dict(own), dict(values)):
             self._strayed.add(name)
-            return self._seen(event.cause or event.seq, name)
+            return self._seen(event.seq, name)
         return None
 
     def _step(self, event: TraceEvent, name: NodeId) -> None:

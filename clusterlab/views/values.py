@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import threading
 import time
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from itertools import islice
+from operator import attrgetter
 from reprlib import Repr
 from typing import Any, NamedTuple, TypeAlias
 
@@ -78,32 +80,33 @@ class Values:
         self._states: dict[NodeId, str] = {}
         self._lock = threading.Lock()
 
-    def window(self, start: int, end: int, budget_s: float | None = BUDGET_S) -> dict[str, JSON]:
+    def window(
+        self, start: int, end: int, budget_s: float | None = BUDGET_S, *, base: bool = True
+    ) -> dict[str, JSON]:
         """The values before the event `start`, and the changes from there to before `end`.
 
         `reached` says how far the run was followed; where that is less than was asked for, ask
-        again. Without a budget it is followed at once.
+        again. Without a budget it is followed at once. Who goes on from the window before needs no
+        `base`.
         """
         with self._lock:
             self._follow(end, budget_s)
             reached = self._follower.count
-            base: dict[NodeId, Change] = {}
-            changes: list[Change] = []
-            if reached >= start:
-                for change in self._changes:
-                    if change.seq >= start:
-                        changes.append(change)
-                    else:
-                        base[change.node] = _joined(base.get(change.node), change)
-                changes = [change for change in changes if change.seq < end]
+            first = bisect_left(self._changes, start, key=attrgetter("seq"))
+            last = bisect_left(self._changes, end, key=attrgetter("seq"))
+            ready = reached >= start
+            before = self._changes[:first] if ready and base else []
+            values: dict[NodeId, Change] = {}
+            for change in before:
+                values[change.node] = _joined(values.get(change.node), change)
             return {
                 "from": start,
                 "until": min(end, reached),
                 "reached": reached,
                 "of": len(self._trace),
                 "kinds": self._kinds(),
-                "base": [_shortened(change) for change in base.values()],
-                "changes": changes,
+                "base": [_shortened(change) for change in values.values()],
+                "changes": self._changes[first:last] if ready else [],
             }
 
     def saved(self, start: int) -> dict[str, JSON]:
