@@ -31,7 +31,7 @@ from clusterlab.check.linearizability import check_linearizability
 from clusterlab.check.locals import HANDLERS
 from clusterlab.check.properties import Property, check_properties
 from clusterlab.core.errors import NodeError, ScenarioError
-from clusterlab.core.faults import Fault, Schedule, check_name
+from clusterlab.core.faults import Fault, Schedule, Skew, check_name
 from clusterlab.core.garbage import no_garbage_collection
 from clusterlab.core.history import History
 from clusterlab.core.network import Network
@@ -87,6 +87,8 @@ class Trial:
     storm_ms: float = STORM_MS
     spare: int = 0
     network: Network | None = None
+    true_clocks: bool = False
+    """Whether no clock is ever skewed: for what rests on clocks, such as leases."""
 
     def __post_init__(self) -> None:
         if self.storm_ms < 0:
@@ -286,6 +288,8 @@ class _Run:
             self.schedule = swarm.schedule(
                 random, sim.servers, sim.clients, until_ms=self.trial.storm_ms
             )
+            if self.trial.true_clocks:
+                self.schedule = [one for one in self.schedule if not isinstance(one[1], Skew)]
         self.watch = sim.watch = Watch(sim, self.trial.properties)
         return sim
 
