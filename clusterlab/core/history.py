@@ -40,6 +40,10 @@ class Returned(Message):
     value: Any = None
 
 
+class Administration(Message):
+    """Base of what is asked of the cluster itself, and not of the object that it keeps."""
+
+
 @dataclass(frozen=True)
 class Operation:
     """One operation of one client; `returned_ms` is None while nothing is known of its end."""
@@ -73,13 +77,18 @@ class History:
 
     @classmethod
     def of(cls, trace: Trace) -> History:
-        """Pair a trace's `invoke` and `return` events; a client has one operation at a time."""
+        """Pair a trace's `invoke` and `return` events; a client has one operation at a time.
+
+        Administration is left out: no client asked for it, and no object explains it.
+        """
         operations: list[Operation] = []
         pending: dict[NodeId, int] = {}
         for event in trace.events:
             if event.kind == "invoke" and event.node is not None:
-                pending[event.node] = len(operations)
                 call = event.data["operation"]
+                if isinstance(call, Administration):
+                    continue
+                pending[event.node] = len(operations)
                 operations.append(Operation(event.node, call, event.at_ms, invoke_seq=event.seq))
             elif event.kind == "return" and event.node in pending:
                 index = pending.pop(event.node)

@@ -13,9 +13,20 @@ Ongaro's dissertation (2014).
 | leader election and its restriction (§5.2, §5.4.1) | `election` |
 | the server as clients meet it (§8) | `server` |
 
-Each of them is a class that builds on the one before, and `Raft` is the last. A server that lost
-its disk must not come back under its old name, since it may have voted: here it does, and stays
-behind until the next election.
+Each of them is a class that builds on the one before, and `Raft` is the last. What production adds
+are further classes on top of it, from Ongaro's dissertation, to be combined at will:
+
+| what | where |
+|---|---|
+| whether the leader was heard lately, and the promise that goes with it (§4.2.3) | `contact` |
+| no term is spent on an election that cannot be won (§9.6) | `prevote` |
+| a leader must hear its quorum, and is not deposed while it does (§6.2, §4.2.3) | `check_quorum` |
+| a leader hands its office over (§3.10) | `transfer`, `administration` |
+| reads without the log: ReadIndex (§6.4) and leases (§6.4.1) | `reads` |
+| all of it | `production` |
+
+A server that lost its disk must not come back under its old name, since it may have voted: here it
+does, and stays behind until the next election.
 """
 
 from clusterlab.protocols.raft.messages import (

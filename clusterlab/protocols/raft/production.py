@@ -1,0 +1,16 @@
+"""All of it together: Raft as it is run in production."""
+
+from __future__ import annotations
+
+from clusterlab.protocols.raft.check_quorum import CheckQuorum
+from clusterlab.protocols.raft.prevote import PreVote
+from clusterlab.protocols.raft.reads import LeaseReads, ReadIndex
+from clusterlab.protocols.raft.transfer import LeadershipTransfer
+
+
+class ProductionRaft(LeadershipTransfer, ReadIndex, PreVote, CheckQuorum):
+    """Pre-vote, CheckQuorum, leadership transfer, and reads by ReadIndex."""
+
+
+class LeasedRaft(LeaseReads, ProductionRaft):
+    """The same with lease reads, for those who know a bound on the rates of their clocks."""
