@@ -9,11 +9,12 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from clusterlab.check.invariants import multi_paxos as multi_paxos_invariants
 from clusterlab.check.invariants import paxos as paxos_invariants
 from clusterlab.check.invariants import raft as raft_invariants
 from clusterlab.check.properties import Answer, eventually
@@ -25,8 +26,11 @@ from clusterlab.core.node import Message, Node, NodeId
 from clusterlab.core.spec import Add, Counter, KeyValue, Read, Spec
 from clusterlab.experiments.fuzz import Clients, Trial
 from clusterlab.protocols.client import Client, Workload, mixed_workload, scramble
+from clusterlab.protocols.multi_paxos import MultiPaxos
 from clusterlab.protocols.paxos import Paxos, Propose
 from clusterlab.protocols.raft import Raft
+from clusterlab.protocols.raft.production import LeasedRaft, ProductionRaft
+from clusterlab.protocols.raft.transfer import TransferLeadership
 
 CLIENTS, OPERATIONS = 3, 30
 CONVERGES_MS = 5_000
@@ -142,11 +146,11 @@ def _client(servers: tuple[NodeId, ...], number: int, workload: Workload) -> Cli
     )
 
 
-def _raft(node: type[Any], size: int | None) -> tuple[Trial, ...]:
-    def trial(usual: int, clients: Clients, spec: Spec, **options: Any) -> Trial:
+def _raft(node: type[Any], size: int | None, **options: Any) -> tuple[Trial, ...]:
+    def trial(usual: int, clients: Clients, spec: Spec, **more: Any) -> Trial:
         servers = usual if size is None else size
         return Trial(
-            partial(node.group, servers, spec=spec, **options),
+            partial(node.group, servers, spec=spec, **options, **more),
             clients=clients,
             properties=RAFT_PROPERTIES,
             spec=spec,
@@ -166,6 +170,27 @@ RAFT_PROPERTIES = (
     *(raft_invariants.LEADER_ELECTED, raft_invariants.ENTRY_COMMITTED),
     *(CONVERGES, ANSWERED),
 )
+
+
+SKEW_MAX = 4.0
+"""Clocks that a storm makes slow run half as fast as they should, others twice."""
+
+
+def _production(node: type[Any], size: int | None, **options: Any) -> tuple[Trial, ...]:
+    """Each server is asked to hand over; most do not lead then, and say so."""
+
+    def with_transfers(trial: Trial) -> Trial:
+        names = [server.id for server in trial.nodes()]
+        others = [*names[1:], *names[:1]]
+        wishes = [(name, TransferLeadership(to)) for name, to in zip(names, others, strict=True)]
+        return replace(trial, invoke=tuple(2 * wishes))
+
+    return tuple(with_transfers(trial) for trial in _raft(node, size, **options))
+
+
+def _leased(node: type[Any], size: int | None) -> tuple[Trial, ...]:
+    """The same, with leases that hold whatever a storm does to clocks."""
+    return _production(node, size, clock_rate_bound=SKEW_MAX)
 
 
 # --- Paxos ---------------------------------------------------------------------------------------
@@ -228,8 +253,68 @@ def _paxos(node: type[Any], size: int | None) -> tuple[Trial, ...]:
     return tuple(trial(servers) for servers in ((3, 4) if size is None else (size,)))
 
 
+# --- Multi-Paxos -----------------------------------------------------------------------------------
+
+
+def _caught_up(world: World) -> Answer:
+    replicas = list(_living(world, "promised", "log", "snapshot"))
+    leaders = [replica for replica in replicas if replica.role == "leader"]
+    if len(leaders) != 1:
+        names = ", ".join(replica.id for replica in leaders)
+        return f"{names} lead" if names else "nobody leads"
+    (leader,) = leaders
+    last = leader.snapshot.slot + len(leader.log)
+    for replica in replicas:
+        if replica.leader_id != leader.id:
+            return f"{replica.id} takes {replica.leader_id} for the leader, not {leader.id}"
+        if replica.executed < last:
+            return f"{leader.id} leads with {last} slots; {replica.id} executed {replica.executed}"
+    return True
+
+
+CAUGHT_UP = eventually("CaughtUp", _caught_up, within_ms=CONVERGES_MS)
+"""Those who are up agree on a leader and have executed all that it has."""
+
+MULTI_PAXOS_PROPERTIES = (
+    *multi_paxos_invariants.SAFETY,
+    *(multi_paxos_invariants.LEADER_ELECTED, multi_paxos_invariants.SLOT_EXECUTED),
+    *(CAUGHT_UP, ANSWERED),
+)
+
+LEASE_MS = 120
+"""Below the shortest election timeout."""
+
+
+def _multi_paxos(node: type[Any], size: int | None) -> tuple[Trial, ...]:
+    def trial(usual: int, clients: Clients, spec: Spec, **options: Any) -> Trial:
+        servers = usual if size is None else size
+        return Trial(
+            partial(node.group, servers, spec=spec, **options),
+            clients=clients,
+            properties=MULTI_PAXOS_PROPERTIES,
+            spec=spec,
+            spare=(servers - 1) // 2,
+            true_clocks="lease_ms" in options,
+        )
+
+    return (
+        # A command a message and few in a snapshot: holes, and replicas that need another's state.
+        trial(3, StoreClients(), KeyValue(), commands_max=1, snapshot_every=10),
+        trial(5, CounterClients(), Counter(), snapshot_every=25, lease_ms=LEASE_MS),
+        trial(3, StoreClients(), KeyValue(), snapshot_every=10, lease_ms=LEASE_MS, gather_ms=0),
+        trial(5, StoreClients(), KeyValue(), snapshot_every=10, alpha=1),
+    )
+
+
 SUBJECTS: dict[str, Subject] = {
-    one.name: one for one in (Subject("raft", Raft, _raft), Subject("paxos", Paxos, _paxos))
+    one.name: one
+    for one in (
+        Subject("raft-leases", LeasedRaft, _leased),
+        Subject("raft-production", ProductionRaft, _production),
+        Subject("raft", Raft, _raft),
+        Subject("paxos", Paxos, _paxos),
+        Subject("multipaxos", MultiPaxos, _multi_paxos),
+    )
 }
 
 
