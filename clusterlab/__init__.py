@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from clusterlab.core.quorum import majority
     from clusterlab.core.spec import CompareAndSet, Get, KeyValue, Put
     from clusterlab.core.trace import Trace
+    from clusterlab.lessons.exercises import check_exercise
     from clusterlab.lessons.predictions import predict
     from clusterlab.protocols.client import Client, counting_writes, mixed_workload
     from clusterlab.protocols.paxos import Acceptor, Learner, Proposer
@@ -56,6 +57,7 @@ _HOMES = {
     "core.quorum": "majority",
     "core.spec": "CompareAndSet Get KeyValue Put",
     "core.trace": "Trace",
+    "lessons.exercises": "check_exercise",
     "lessons.predictions": "predict",
     "protocols.client": "Client counting_writes mixed_workload",
     "protocols.paxos": "Acceptor Learner Proposer",
@@ -96,6 +98,7 @@ __all__ = [
     "Skew",
     "Timer",
     "Trace",
+    "check_exercise",
     "check_linearizability",
     "counting_writes",
     "durable",

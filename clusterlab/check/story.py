@@ -267,7 +267,7 @@ class _Teller:
         if moment.nodes is not None and type(moment.nodes[1]).in_words is not Node.in_words:
             return []  # the protocol has words of its own
         notes = [one.data for one in moment.outputs if one.kind == "note"]
-        return [f"notes {one['name']} {_show(one['data'])}" for one in notes]
+        return [f"notes {one['name']} {in_short(one['data'])}" for one in notes]
 
     def _sends(self, moment: _Moment) -> list[str]:
         """What it sent, as far as it arrived in this story, and what it told its user."""
@@ -277,7 +277,7 @@ class _Teller:
             if one.kind == "send" and one.seq in self.arrived:
                 to[type(one.data["msg"]).__name__].append(one.data["dst"])
             elif one.kind == "return":
-                said = f"{one.data['outcome']} {_show(one.data['value'])}"
+                said = f"{one.data['outcome']} {in_short(one.data['value'])}"
                 clauses.append(f"answers its user: {said}")
         return [*(f"sends {kind} to {_and(dsts)}" for kind, dsts in to.items()), *clauses]
 
@@ -324,12 +324,12 @@ def _trigger(event: TraceEvent) -> str:
             disk = "its disk" if data["disk"] == "keep" else "an empty disk"
             return f"{node} comes back with {disk}"
         case "fire":
-            return f"{_show(data['timer']).removesuffix('()')} fires at {node}"
+            return f"{in_short(data['timer']).removesuffix('()')} fires at {node}"
     msg = data["msg"]
     if data["src"] == WORLD:
         asked = msg.operation if isinstance(msg, Invoke) else msg
-        return f"a user asks {node} for {_show(asked)}"
-    return f"{node} gets {_show(msg)} from {data['src']}"
+        return f"a user asks {node} for {in_short(asked)}"
+    return f"{node} gets {in_short(msg)} from {data['src']}"
 
 
 def _in_words(moment: _Moment, name: str, old: Any, new: Any) -> str:
@@ -343,10 +343,10 @@ def _in_words(moment: _Moment, name: str, old: Any, new: Any) -> str:
             return ""  # what it gathers in memory; what comes of that is told
     if new == old:
         return ""
-    return f"changes {name} from {_show(old)} to {_show(new)}"
+    return f"changes {name} from {in_short(old)} to {in_short(new)}"
 
 
-def _show(value: Any) -> str:
+def in_short(value: Any) -> str:
     """A value in short; what has words of its own (`__str__`) is told in those."""
     text = _spell(value)
     return text if len(text) <= WORDS_MAX else text[: WORDS_MAX - 1] + "…"

@@ -1,0 +1,10 @@
+"""All exercises by name: a file for each lab."""
+
+from __future__ import annotations
+
+from clusterlab.lessons.exercises import paxos, raft_election
+from clusterlab.lessons.exercises.exercise import Exercise
+
+EXERCISES: dict[str, Exercise] = {
+    one.name: one for module in (paxos, raft_election) for one in module.EXERCISES
+}
