@@ -20,6 +20,9 @@ from clusterlab.check.spans import Span, as_history, spans_of
 from clusterlab.check.verdict import Breach, Verdict, count_of, verdict_on
 from clusterlab.core.errors import ScenarioError
 from clusterlab.core.history import Operation
+from clusterlab.core.spec import CompareAndSet, Get, Put, Read, Write
+
+_ACCESSES = (CompareAndSet, Get, Put, Read, Write)
 
 
 class Stale(NamedTuple):
@@ -89,6 +92,48 @@ def check_staleness(
         judged=reads.judged,
         figures=figures,
     )
+
+
+class Missing(NamedTuple):
+    """Acknowledged writes that are not there in the end."""
+
+    lost: tuple[Operation, ...]
+    """Those that the last read of their key should have seen, or something newer."""
+    unread: int
+    """How many were acknowledged after the last read of their key: nobody knows of them."""
+
+
+def missing_writes(history: Iterable[Operation]) -> Missing:
+    """What was acknowledged and is lost, as far as the last read of each key shows it.
+
+    A write that an acknowledged one overwrote counts as well if the last read saw something older:
+    its effect has gone with the other's. Operations on other objects than registers show nothing.
+
+    >>> from clusterlab.core.spec import Get, Put
+    >>> ops = [Operation("c", Put("x", i), 10 * i, 10 * i + 5, "ok") for i in (1, 2)]
+    >>> found = missing_writes([*ops, Operation("c", Get("x"), 50, 55, "ok", 1)])
+    >>> [op.call for op in found.lost], found.unread
+    ([Put(key='x', value=2)], 0)
+    """
+    accesses = [op for op in as_history(history) if isinstance(op.call, _ACCESSES)]
+    last: dict[Hashable, Operation] = {}
+    for op in accesses:
+        if isinstance(op.call, (Get, Read)) and op.outcome == "ok":
+            last[_key(op)] = op
+    reads = _Reads(accesses)
+    stale = {id(one.read): one for one in reads.stale}
+    newer = [stale[id(read)].newer for read in last.values() if id(read) in stale]
+    unread = 0
+    for op in accesses:
+        read = last.get(_key(op))
+        did = access(op)
+        if op.outcome == "ok" and did is not None and did.wrote is not None:
+            unread += read is None or (op.returned_ms or 0.0) > read.invoked_ms
+    return Missing(tuple(op for some in newer for op in some), unread)
+
+
+def _key(operation: Operation) -> Hashable:
+    return getattr(operation.call, "key", None)
 
 
 def _told(stale: Stale) -> str:

@@ -1,13 +1,15 @@
 """Charts of a run, by plotly: what its clients got, and what its nodes did meanwhile.
 
-Each function takes a trace and returns a plotly Figure that a notebook shows; the subtitle says in
+Each function takes a trace and returns a plotly figure that a notebook shows; the subtitle says in
 words what the chart says, for those who cannot see it. Times are cluster time in seconds.
 
 | function | question |
 |---|---|
 | `operations` | what did each operation take, and how did it end? |
 | `availability` | when was nobody served, and for how long? |
+| `outages` | how long did recovery take, and which writes were lost? |
 | `messages` | which messages arrived, how many were lost? |
+| `queues` | how much was on its way to each node? |
 | `roles` | who led when, who was down? |
 """
 
@@ -18,15 +20,45 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
+from clusterlab.check.staleness import Missing, missing_writes
 from clusterlab.core.errors import ScenarioError
-from clusterlab.core.history import History, Operation, Outcome
+from clusterlab.core.history import Operation, Outcome
 from clusterlab.core.node import WORLD, NodeId
 from clusterlab.core.trace import Trace, TraceEvent
+from clusterlab.views.chart_parts import (
+    DOWN,
+    GAP,
+    Band,
+    Gap,
+    bands,
+    check_positive,
+    counted,
+    figure_of,
+    gaps,
+    history_of,
+    plain,
+    seconds,
+    shade,
+)
 from clusterlab.views.palette import LEADER, MESSAGE_LOOKS, message_look, role_look
 from clusterlab.views.records import call, type_of
 
 if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
+    from clusterlab.views.chart import Chart
+
+__all__ = [
+    "DEAD",
+    "Band",
+    "Gap",
+    "availability",
+    "bands",
+    "gaps",
+    "messages",
+    "operations",
+    "outages",
+    "queues",
+    "roles",
+]
 
 # Colour, shape and word say the same.
 _OUTCOMES: dict[Outcome, tuple[str, str, str]] = {
@@ -34,82 +66,9 @@ _OUTCOMES: dict[Outcome, tuple[str, str, str]] = {
     "fail": ("#D55E00", "x", "fail: it did not happen"),
     "info": ("#CC79A7", "diamond-open", "info: nobody knows"),
 }
-_BAND = "rgba(110, 120, 130, 0.16)"
-_GAP = "#D55E00"
-_DOWN = "#4A545E"
+_DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 DEAD = "dead"
 """The role of a node that has none."""
-
-
-class Band(NamedTuple):
-    """A fault while it lasted."""
-
-    what: str
-    since_ms: float
-    until_ms: float
-
-
-class Gap(NamedTuple):
-    """A time in which no operation succeeded although somebody wanted one."""
-
-    since_ms: float
-    until_ms: float
-
-    @property
-    def ms(self) -> float:
-        """How long it was."""
-        return self.until_ms - self.since_ms
-
-
-def bands(trace: Trace) -> list[Band]:
-    """The faults of a trace as times: a node's death until its restart, a cut until it heals."""
-    open_: dict[tuple[str, NodeId | None], tuple[str, float]] = {}
-    found: list[Band] = []
-
-    def close(key: tuple[str, NodeId | None], at_ms: float) -> None:
-        begun = open_.pop(key, None)
-        if begun is not None:
-            found.append(Band(*begun, at_ms))
-
-    for event in trace:
-        kind, node, at_ms = event.kind, event.node, event.at_ms
-        if kind in ("kill", "error"):
-            close(("paused", node), at_ms)
-            open_["dead", node] = (f"{node} is dead", at_ms)
-        elif kind == "pause":
-            open_["paused", node] = (f"{node} is paused", at_ms)
-        elif kind in ("restart", "resume"):
-            close(("dead" if kind == "restart" else "paused", node), at_ms)
-        elif kind == "heal":
-            close(("cut", None), at_ms)
-        elif kind in ("partition", "isolate", "link"):
-            open_.setdefault(("cut", None), ("the network is cut or bad", at_ms))
-    for key in list(open_):
-        close(key, trace.events[-1].at_ms)
-    return sorted(found, key=lambda band: band.since_ms)
-
-
-def gaps(trace: Trace, at_least_ms: float = 0.0) -> list[Gap]:
-    """The times without a successful operation while at least one was wanted, longest first.
-
-    A gap begins when an operation is invoked, or when the last one succeeded while others were
-    under way, and ends when one succeeds; while nobody wants anything, nobody is kept waiting.
-    """
-    found: list[Gap] = []
-    since: float | None = None
-    under_way = 0
-    for event in trace:
-        if event.kind == "invoke":
-            under_way += 1
-            since = event.at_ms if since is None else since
-        elif event.kind == "return":
-            under_way -= 1
-            if event.data["outcome"] == "ok" and since is not None:
-                found.append(Gap(since, event.at_ms))
-                since = event.at_ms if under_way else None
-    if since is not None:
-        found.append(Gap(since, trace.events[-1].at_ms))
-    return sorted((g for g in found if g.ms > at_least_ms), key=lambda g: (-g.ms, g.since_ms))
 
 
 class _Span(NamedTuple):
@@ -125,17 +84,17 @@ class _Span(NamedTuple):
 # --- charts ------------------------------------------------------------------------------------
 
 
-def operations(trace: Trace) -> Figure:
+def operations(trace: Trace) -> Chart:
     """Each operation at the time of its return, as high as it took long; faults are bands.
 
     Raises ScenarioError if the trace has no operations.
     """
-    history = _history(trace)
+    history = history_of(trace)
     ended = [op for op in history if op.returned_ms is not None]
     counts = Counter(op.outcome for op in ended)
     said = ", ".join(f"{counts[name]:,} {name}" for name in _OUTCOMES if counts[name])
     waiting = len(history) - len(ended)
-    figure = _figure(
+    figure = figure_of(
         "Operations",
         f"{len(history):,} operations: {said or 'none ended'}"
         + (f", {waiting} still under way" if waiting else ""),
@@ -145,7 +104,7 @@ def operations(trace: Trace) -> Figure:
         these = [op for op in ended if op.outcome == name]
         if these:
             figure.add_scatter(
-                x=[_s(op.returned_ms or 0.0) for op in these],
+                x=[seconds(op.returned_ms or 0.0) for op in these],
                 y=[op.latency_ms for op in these],
                 mode="markers",
                 name=words,
@@ -154,21 +113,21 @@ def operations(trace: Trace) -> Figure:
                 hovertemplate="%{text}<br>%{y:.1f} ms<extra></extra>",
             )
     figure.update_yaxes(type="log", tickvals=[n * 10**e for e in range(-2, 6) for n in (1, 2, 5)])
-    _shade(figure, bands(trace))
+    shade(figure, bands(trace))
     return figure
 
 
-def availability(trace: Trace, every_ms: float = 100.0, gap_ms: float = 150.0) -> Figure:
+def availability(trace: Trace, every_ms: float = 100.0, gap_ms: float = 150.0) -> Chart:
     """Successful operations in each `every_ms`, and each time of more than `gap_ms` without one.
 
     The longest is what a user would call the outage: the time to recovery (RTO) of what caused it.
     Raises ScenarioError if the trace has no operations.
     """
-    _check_positive("every_ms", every_ms)
-    history = _history(trace)
+    check_positive("every_ms", every_ms)
+    history = history_of(trace)
     long = gaps(trace, gap_ms)
     total = sum(gap.ms for gap in long)
-    figure = _figure(
+    figure = figure_of(
         "Availability",
         f"{len(long)} times nobody was served for more than {gap_ms:.0f} ms, "
         f"{total:,.0f} ms together, the longest {long[0].ms:,.0f} ms"
@@ -176,38 +135,81 @@ def availability(trace: Trace, every_ms: float = 100.0, gap_ms: float = 150.0) -
         else f"somebody was served at least every {gap_ms:.0f} ms",
         f"operations that succeeded, in {every_ms:.0f} ms",
     )
-    times, counts = _counted((op.returned_ms or 0.0 for op in history.ok()), trace, every_ms)
+    times, counts = counted((op.returned_ms or 0.0 for op in history.ok()), trace, every_ms)
     figure.add_scatter(
         x=times, y=counts, mode="lines", line={"shape": "hv", "color": "#009E73"}, name="succeeded"
     )
-    _shade(figure, bands(trace))
+    shade(figure, bands(trace))
     for gap in long:
         figure.add_shape(
             type="line",
             xref="x",
             yref="paper",
-            x0=_s(gap.since_ms),
-            x1=_s(gap.until_ms),
+            x0=seconds(gap.since_ms),
+            x1=seconds(gap.until_ms),
             y0=0,
             y1=0,
-            line={"color": _GAP, "width": 5},
+            line={"color": GAP, "width": 5},
         )
     if long:
         figure.add_annotation(
-            x=_s((long[0].since_ms + long[0].until_ms) / 2),
+            x=seconds((long[0].since_ms + long[0].until_ms) / 2),
             y=0,
             yref="paper",
             yshift=12,
             showarrow=False,
             text=f"{long[0].ms:,.0f} ms",
-            font={"color": _GAP},
+            font={"color": GAP},
         )
     return figure
 
 
-def messages(trace: Trace, every_ms: float = 100.0) -> Figure:
+def outages(trace: Trace, gap_ms: float = 150.0, lost: Iterable[Operation] | None = None) -> Chart:
+    """Each time of more than `gap_ms` in which nobody was served, and the writes that were lost.
+
+    The longest time is the recovery time (RTO); the writes that were acknowledged and are not there
+    in the end are what the recovery point (RPO) is about. They are those that came after what the
+    last read of their key has seen (see `missing_writes`), or `lost`, from who knows it better.
+    Raises ScenarioError if the trace has no operations.
+    """
+    history = history_of(trace)
+    missing = missing_writes(history) if lost is None else Missing(tuple(lost), 0)
+    long = gaps(trace, gap_ms)
+    said = f"recovery took {long[0].ms:,.0f} ms at the longest" if long else "no outage"
+    said += f"; {len(missing.lost):,} acknowledged writes were lost"
+    if missing.unread:
+        said += f" ({missing.unread:,} were not read any more, so nobody knows)"
+    figure = figure_of("Outages", said, "")
+    figure.add_bar(
+        orientation="h",
+        y=["nobody was served"] * len(long),
+        x=[seconds(gap.ms) for gap in long],
+        base=[seconds(gap.since_ms) for gap in long],
+        name=f"nobody was served for more than {gap_ms:.0f} ms",
+        marker={"color": GAP, "pattern": {"shape": "/"}},
+        text=[f"{gap.ms:,.0f} ms" for gap in long],
+        textposition="outside",
+        hovertemplate="%{text} from %{base:.3f} s<extra></extra>",
+    )
+    figure.add_scatter(
+        x=[seconds(op.returned_ms or 0.0) for op in missing.lost],
+        y=["lost writes"] * len(missing.lost),
+        mode="markers",
+        name="acknowledged here, then lost",
+        marker={"color": DOWN, "symbol": "x", "size": 9},
+        text=[_told(op) for op in missing.lost],
+        hovertemplate="%{text}<extra></extra>",
+    )
+    figure.update_yaxes(categoryorder="array", categoryarray=["lost writes", "nobody was served"])
+    end = trace.events[-1].at_ms if trace.events else 0.0
+    figure.update_xaxes(range=[0, seconds(end) * 1.06])
+    shade(figure, bands(trace))
+    return figure
+
+
+def messages(trace: Trace, every_ms: float = 100.0) -> Chart:
     """Messages between nodes that arrived in each `every_ms`, by type, and those that were lost."""
-    _check_positive("every_ms", every_ms)
+    check_positive("every_ms", every_ms)
     arrived: dict[str, list[float]] = {}
     lost: list[float] = []
     for event in trace:
@@ -219,18 +221,18 @@ def messages(trace: Trace, every_ms: float = 100.0) -> Figure:
             arrived.setdefault(type_of(event.data["msg"]), []).append(event.at_ms)
     total = sum(map(len, arrived.values()))
     most = max(arrived, key=lambda name: len(arrived[name]), default="none")
-    figure = _figure(
+    figure = figure_of(
         "Messages",
         f"{total:,} arrived, most of them {most}; {len(lost):,} were lost",
         f"messages in {every_ms:.0f} ms",
     )
     types = list(arrived)
     for name, at in arrived.items():
-        times, counts = _counted(at, trace, every_ms)
+        times, counts = counted(at, trace, every_ms)
         figure.add_bar(
             x=times,
             y=counts,
-            name=name,
+            name=plain(name),
             width=every_ms / 1000,
             offset=0,
             marker={
@@ -239,7 +241,7 @@ def messages(trace: Trace, every_ms: float = 100.0) -> Figure:
             },
         )
     if lost:
-        times, counts = _counted(lost, trace, every_ms)
+        times, counts = counted(lost, trace, every_ms)
         figure.add_scatter(
             x=times,
             y=counts,
@@ -248,11 +250,57 @@ def messages(trace: Trace, every_ms: float = 100.0) -> Figure:
             line={"color": "black", "dash": "dot", "shape": "hv"},
         )
     figure.update_layout(barmode="stack", bargap=0)
-    _shade(figure, bands(trace))
+    shade(figure, bands(trace))
     return figure
 
 
-def roles(trace: Trace) -> Figure:
+def queues(trace: Trace, every_ms: float = 100.0) -> Chart:
+    """For each node, the most messages in each `every_ms` that were on their way to it or waited.
+
+    Mail waits for a node that is paused, and for one that takes messages more slowly than they
+    come: a queue that only grows is overload (compare Little 1961: waiting = rate times delay).
+    """
+    check_positive("every_ms", every_ms)
+    end = trace.events[-1].at_ms if trace.events else 0.0
+    windows = int(end // every_ms) + 1
+    most = {name: [0] * windows for name in trace.meta.get("servers", ())}
+    waiting: Counter[NodeId] = Counter()
+    looked_at: dict[NodeId, int] = {}
+    under_way: dict[int, NodeId] = {}
+
+    def count(node: NodeId, by: int, at_ms: float) -> None:
+        row, window = most.setdefault(node, [0] * windows), int(at_ms // every_ms)
+        for quiet in range(looked_at.get(node, 0) + 1, window + 1):
+            row[quiet] = waiting[node]  # nothing came or went since then
+        looked_at[node] = max(window, looked_at.get(node, 0))
+        waiting[node] += by
+        row[looked_at[node]] = max(row[looked_at[node]], waiting[node])
+
+    for event in trace:
+        if event.kind in ("send", "duplicate") and event.data["dst"] != WORLD:
+            under_way[event.seq] = event.data["dst"]
+            count(event.data["dst"], 1, event.at_ms)
+        elif event.kind in ("deliver", "drop") and event.cause in under_way:
+            count(under_way.pop(event.cause), -1, event.at_ms)
+    for node in most:
+        count(node, 0, end)
+    peak = max(most, key=lambda node: max(most[node]), default=None)
+    said = f"at most {max(most[peak]):,}, to {peak}" if peak and any(most[peak]) else "nothing"
+    figure = figure_of("Queues", f"on the way to a node: {said}", "messages on the way to a node")
+    for number, (node, row) in enumerate(most.items()):
+        look = MESSAGE_LOOKS[number % len(MESSAGE_LOOKS)]
+        figure.add_scatter(
+            x=[seconds(window * every_ms) for window in range(windows)],
+            y=row,
+            mode="lines",
+            name=plain(node),
+            line={"shape": "hv", "color": look.colour, "dash": _DASHES[number % len(_DASHES)]},
+        )
+    shade(figure, bands(trace))
+    return figure
+
+
+def roles(trace: Trace) -> Chart:
     """A row for each node: its role as its `status()` tells it, with its epoch, and its death.
 
     Raises ScenarioError if no node of the trace tells its status.
@@ -262,24 +310,24 @@ def roles(trace: Trace) -> Figure:
         raise ScenarioError("no node of this trace tells its status: write status() in its class.")
     known = list(dict.fromkeys(span.role for span in spans if span.role != DEAD))
     leaders = list(dict.fromkeys(span.node for span in spans if span.role == LEADER))
-    figure = _figure("Roles", f"led: {', '.join(leaders)}" if leaders else "nobody led", "")
+    figure = figure_of("Roles", f"led: {', '.join(leaders)}" if leaders else "nobody led", "")
     shown: set[str] = set()
     for span in spans:
         dead = span.role == DEAD
         figure.add_bar(
             orientation="h",
-            y=[span.node],
-            x=[_s(span.until_ms - span.since_ms)],
-            base=[_s(span.since_ms)],
-            name=span.role,
+            y=[plain(span.node)],
+            x=[seconds(span.until_ms - span.since_ms)],
+            base=[seconds(span.since_ms)],
+            name=plain(span.role),
             legendgroup=span.role,
             showlegend=span.role not in shown,
             marker={
-                "color": _DOWN if dead else role_look(span.role, known).colour,
+                "color": DOWN if dead else role_look(span.role, known).colour,
                 "pattern": {"shape": "x" if dead else ""},
                 "line": {"color": "white", "width": 1},
             },
-            text=[_plain(f"{span.role} {span.epoch}".strip())],
+            text=[plain(f"{span.role} {span.epoch}".strip())],
             textposition="inside",
             insidetextanchor="middle",
             hovertemplate=f"%{{y}}: %{{text}}<br>{span.until_ms - span.since_ms:,.0f} ms"
@@ -287,7 +335,7 @@ def roles(trace: Trace) -> Figure:
         )
         shown.add(span.role)
     figure.update_layout(barmode="overlay", bargap=0.25)
-    order = sorted({span.node for span in spans}, reverse=True)
+    order = sorted({plain(span.node) for span in spans}, reverse=True)
     figure.update_yaxes(categoryorder="array", categoryarray=order, showgrid=False)
     return figure
 
@@ -295,40 +343,13 @@ def roles(trace: Trace) -> Figure:
 # --- parts -------------------------------------------------------------------------------------
 
 
-def _history(trace: Trace) -> History:
-    history = History.of(trace)
-    if not len(history):
-        raise ScenarioError(
-            "this trace has no operations of clients: add a client, or call cluster.put(...)."
-        )
-    return history
-
-
-def _check_positive(name: str, ms: float) -> None:
-    if not ms > 0:
-        raise ScenarioError(f"{name}={ms!r}: give a number of ms above 0, such as 100.")
-
-
 def _told(operation: Operation) -> str:
     value = "" if operation.value is None else f" → {operation.value!r}"
-    return _plain(f"{operation.client}: {call(operation.call)}{value}")
-
-
-def _plain(text: str) -> str:
-    """A text that plotly, which reads some HTML, shows as it is."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return plain(f"{operation.client}: {call(operation.call)}{value}")
 
 
 def _slot(name: str, types: list[str]) -> int:
     return types.index(name) % len(MESSAGE_LOOKS)
-
-
-def _counted(at: Iterable[float], trace: Trace, every_ms: float) -> tuple[list[float], list[int]]:
-    """The beginnings of all windows of `every_ms` up to the trace's end, in s, and the counts."""
-    counts = Counter(int(ms // every_ms) for ms in at)
-    last = trace.events[-1].at_ms if trace.events else 0.0
-    windows = range(int(last // every_ms) + 1)
-    return [_s(window * every_ms) for window in windows], [counts[window] for window in windows]
 
 
 def _role_spans(trace: Trace) -> list[_Span]:
@@ -360,44 +381,3 @@ def _role(event: TraceEvent) -> tuple[str, str] | None:
     if event.kind in ("kill", "error"):
         return DEAD, ""
     return ("", "") if event.kind == "restart" else None
-
-
-def _shade(figure: Figure, faults: list[Band]) -> None:
-    """Mark faults behind the chart; what they are is said at their beginning."""
-    for number, band in enumerate(faults):
-        figure.add_vrect(
-            x0=_s(band.since_ms), x1=_s(band.until_ms), fillcolor=_BAND, line_width=0, layer="below"
-        )
-        if len(faults) <= 8:  # more would cover each other
-            figure.add_annotation(
-                x=_s(band.since_ms),
-                y=1,
-                yref="paper",
-                yanchor="bottom",
-                yshift=12 * (number % 3),
-                xanchor="left",
-                showarrow=False,
-                text=_plain(band.what),
-                font={"size": 10, "color": _DOWN},
-            )
-
-
-def _figure(title: str, said: str, what: str) -> Figure:
-    from plotly.graph_objects import Figure  # noqa: PLC0415 - heavy, and loads when used
-
-    figure = Figure()
-    figure.update_layout(
-        template="plotly_white",
-        title={"text": title, "subtitle": {"text": _plain(said)}, "x": 0.01, "xanchor": "left"},
-        xaxis={"title": "cluster time, s"},
-        yaxis={"title": what},
-        legend={"orientation": "h", "y": -0.2},
-        margin={"l": 70, "r": 20, "t": 110, "b": 60},
-        height=420,
-        meta={"says": f"{title}: {said}."},
-    )
-    return figure
-
-
-def _s(ms: float) -> float:
-    return round(ms / 1000, 6)

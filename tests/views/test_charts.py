@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 
 import pytest
@@ -112,12 +113,47 @@ def test_outcomes_differ_in_shape_and_word_not_only_in_colour() -> None:
     assert len({line.marker.symbol for line in lines}) == len({line.name for line in lines}) == 3
 
 
+EVIL = "<img src=x onerror=alert(1)>"
+
+
 def test_values_are_shown_as_text_not_as_html() -> None:
-    call = {"operation": Put("<img src=x onerror=alert(1)>", "<b>")}
-    run = written((0, "c", "invoke", call), told(5))
+    call = {"operation": Put(EVIL, "<b>")}
+    mail = {"src": EVIL, "msg": EVIL}
+    run = written(
+        (0, "c", "invoke", call),
+        told(5),
+        (6, EVIL, "state", {"role": EVIL, "epoch": EVIL}),
+        (7, EVIL, "send", {"dst": EVIL, "msg": EVIL, "delay_ms": 1.0}),
+        (8, EVIL, "deliver", mail),
+        (9, EVIL, "kill", {}),
+        (10, EVIL, "restart", {}),
+    )
+    for chart in (
+        *(charts.operations, charts.availability, charts.outages),
+        *(charts.messages, charts.queues, charts.roles),
+    ):
+        drawn = json.loads(chart(run).to_json())
+        del drawn["layout"]["meta"]  # the sentence, which is shown as plain text
+        assert "<img" not in json.dumps(drawn), chart.__name__
     (line,) = charts.operations(run).data
-    assert "<" not in line.text[0]
     assert "&lt;img" in line.text[0]
+
+
+def test_a_notebook_gets_data_and_a_sentence_and_nothing_from_a_network(trace: Trace) -> None:
+    from IPython.core.formatters import DisplayFormatter
+
+    chart = charts.operations(trace)
+    bundle, _ = DisplayFormatter().format(chart)
+    assert set(bundle) == {"application/vnd.plotly.v1+json", "text/plain"}
+    assert bundle["text/plain"] == chart.says == repr(chart)
+    assert chart.says.startswith("Operations: ")
+    assert bundle["application/vnd.plotly.v1+json"]["data"]
+
+
+def test_a_chart_is_a_white_card_in_a_dark_theme_too(trace: Trace) -> None:
+    template = charts.roles(trace).layout.template.layout
+    assert (template.paper_bgcolor, template.plot_bgcolor) == ("white", "white")
+    assert template.font.color == "#2a3f5f"
 
 
 def test_successes_are_counted_and_the_longest_gap_is_named(trace: Trace) -> None:
@@ -129,6 +165,47 @@ def test_successes_are_counted_and_the_longest_gap_is_named(trace: Trace) -> Non
     assert longest.ms > 150, "the leader's death is the outage"
     calm = charts.availability(written(asked(0), told(5)))
     assert "served at least every 150 ms" in calm.layout.title.subtitle.text
+
+
+def test_an_outage_is_a_bar_as_long_as_it_lasted(trace: Trace) -> None:
+    bars, lost = charts.outages(trace, gap_ms=100).data
+    gaps = charts.gaps(trace, 100)
+    assert list(bars.text) == [f"{gap.ms:,.0f} ms" for gap in gaps]
+    assert list(bars.x) == [pytest.approx(gap.ms / 1000) for gap in gaps]
+    assert len(lost.x) == 0, "this cluster keeps what it acknowledges"
+    assert "0 acknowledged writes were lost" in charts.outages(trace).says
+
+
+def put(at_ms: float, value: object) -> list[tuple[float, str, str, dict[str, object]]]:
+    call = {"operation": Put("x", value)}
+    return [(at_ms, "c", "invoke", call), told(at_ms + 5)]
+
+
+def test_an_acknowledged_write_that_the_last_read_misses_is_lost() -> None:
+    read = {"outcome": "ok", "value": 1}
+    run = written(*put(0, 1), *put(10, 2), *put(20, 3), asked(30), (35, "c", "return", read))
+    chart = charts.outages(run)
+    assert list(chart.data[1].x) == [0.015, 0.025]
+    assert "2 acknowledged writes were lost" in chart.says
+    later = written(*put(0, 1), asked(10), (15, "c", "return", read), *put(20, 2))
+    assert "0 acknowledged writes were lost (1 were not read any more" in charts.outages(later).says
+    known = charts.outages(later, lost=History.of(later).ok()[:1])
+    assert list(known.data[1].x) == [0.005], "an experiment may know it better"
+
+
+def test_a_queue_grows_with_each_send_and_shrinks_with_each_arrival() -> None:
+    run = Trace(servers=["a", "b"])
+    sent = [run.append(at, "a", "send", {"dst": "b", "msg": "m"}) for at in (10, 20, 150)]
+    run.append(160, "b", "deliver", {"src": "a", "msg": "m"}, sent[0])
+    run.append(320, "b", "drop", {"src": "a", "msg": "m", "why": "lost"}, sent[1])
+    run.append(390, "b", "deliver", {"src": "a", "msg": "m"}, sent[2])
+    run.append(510, "a", "fire", {})
+    chart = charts.queues(run, every_ms=100)
+    assert {line.name: list(line.y) for line in chart.data} == {
+        "a": [0, 0, 0, 0, 0, 0],
+        "b": [2, 3, 2, 2, 0, 0],
+    }
+    assert "at most 3, to b" in chart.says
 
 
 def test_messages_are_counted_by_type_and_the_lost_apart(trace: Trace) -> None:
@@ -162,7 +239,7 @@ def test_roles_follow_each_other_without_holes(trace: Trace) -> None:
 
 def test_a_trace_that_has_nothing_to_show_says_so() -> None:
     silent = written((0, "n", "start", {}))
-    for chart in (charts.operations, charts.availability):
+    for chart in (charts.operations, charts.availability, charts.outages):
         with pytest.raises(ScenarioError, match="add a client"):
             chart(silent)
     with pytest.raises(ScenarioError, match="write status"):
