@@ -320,7 +320,7 @@ def roles(trace: Trace) -> Chart:
             x=[seconds(span.until_ms - span.since_ms)],
             base=[seconds(span.since_ms)],
             name=plain(span.role),
-            legendgroup=span.role,
+            legendgroup=plain(span.role),
             showlegend=span.role not in shown,
             marker={
                 "color": DOWN if dead else role_look(span.role, known).colour,
