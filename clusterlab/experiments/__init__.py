@@ -12,6 +12,13 @@
 from clusterlab.experiments.base import Check, Experiment, Outcome, Prediction, Story
 from clusterlab.experiments.raft_failover import RaftFailover
 from clusterlab.experiments.split_brain import SplitBrainNaive, SplitBrainWitness
+from clusterlab.experiments.split_brain_disk import (
+    SplitBrainFencing,
+    SplitBrainLeasePause,
+    SplitBrainReservation,
+    SplitBrainSharedStorage,
+    SplitBrainStonith,
+)
 
 CATALOGUE: dict[str, type[Experiment]] = {
     cls.name: cls
@@ -19,6 +26,11 @@ CATALOGUE: dict[str, type[Experiment]] = {
         RaftFailover,
         SplitBrainNaive,
         SplitBrainWitness,
+        SplitBrainSharedStorage,
+        SplitBrainReservation,
+        SplitBrainLeasePause,
+        SplitBrainFencing,
+        SplitBrainStonith,
     )
 }
 """Every experiment by its name."""
