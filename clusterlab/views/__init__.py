@@ -1,7 +1,8 @@
 """Pictures of a cluster, drawn from the records of its trace alone.
 
 `watch(cluster)` shows a cluster while it runs and lets one kill, pause and cut with a click;
-`show(trace)` plays a recorded run, `show(verdict)` draws why a history is judged as it is;
+`show(trace)` plays a recorded run, `show(report)` opens where a search or a storm found something,
+`show(verdict)` draws why a history is judged as it is;
 `save_html` writes one file that plays a run without a kernel.
 The widget libraries are imported when a picture is first asked for.
 """
@@ -14,7 +15,9 @@ from typing import TYPE_CHECKING, overload
 
 from clusterlab.check.verdict import Verdict
 from clusterlab.core.cluster import Cluster
+from clusterlab.core.errors import TraceError
 from clusterlab.core.trace import Trace
+from clusterlab.views.finding import Finding, Found
 
 if TYPE_CHECKING:
     from clusterlab.views.cluster_view import ClusterView
@@ -41,18 +44,33 @@ def watch(cluster: Cluster, speed: float | None = None) -> ClusterView:
 
 
 @overload
-def show(what: Trace) -> ClusterView: ...
-@overload
 def show(what: Verdict) -> IntervalChart: ...
-def show(what: Trace | Verdict) -> ClusterView | IntervalChart:
-    """A picture that plays a recorded run, or one that shows why a history is judged as it is."""
+@overload
+def show(what: Trace | Found) -> ClusterView: ...
+def show(what: Trace | Found | Verdict) -> ClusterView | IntervalChart:
+    """A picture that plays a recorded run, or one that shows why a history is judged as it is.
+
+    What a search or a storm found opens at the violation, with its story beside it.
+    Raises TraceError if no run shows what was found.
+    """
     if isinstance(what, Verdict):
         from clusterlab.views.interval_chart import IntervalChart  # noqa: PLC0415 - as below
 
         return IntervalChart(what)
     from clusterlab.views.cluster_view import ClusterView  # noqa: PLC0415 - widgets load when used
 
-    return ClusterView.show(what)
+    trace = _run_of(what)
+    return ClusterView.show(trace, Finding.of(what))
+
+
+def _run_of(what: Trace | Found) -> Trace:
+    trace = what if isinstance(what, Trace) else what.trace
+    if trace is None:
+        raise TraceError(
+            "no run shows what was found, since nothing was violated: "
+            "print the report, or show a trace."
+        )
+    return trace
 
 
 def svg_of(what: object) -> str | None:
@@ -62,8 +80,11 @@ def svg_of(what: object) -> str | None:
     return None
 
 
-def save_html(trace: Trace, path: str | os.PathLike[str]) -> Path:
-    """Write one HTML file that plays the run in any browser, without a kernel or a network."""
+def save_html(what: Trace | Found, path: str | os.PathLike[str]) -> Path:
+    """Write one HTML file that plays the run in any browser, without a kernel or a network.
+
+    What a search or a storm found opens at the violation, as in `show`.
+    """
     from clusterlab.views.page import save  # noqa: PLC0415 - reads the scripts when used
 
-    return save(trace, path)
+    return save(_run_of(what), path, finding=Finding.of(what))

@@ -12,9 +12,11 @@ import anywidget
 from clusterlab.core.cluster import Cluster
 from clusterlab.core.trace import Trace
 from clusterlab.views.feed import Feed
-from clusterlab.views.page import recorded, save, style, widget_script
+from clusterlab.views.finding import Finding
+from clusterlab.views.page import recorded, run_of, save, style, widget_script
 from clusterlab.views.picture import picture
 from clusterlab.views.state import State, sentence
+from clusterlab.views.values import Values
 
 
 class ClusterView(anywidget.AnyWidget):
@@ -27,12 +29,20 @@ class ClusterView(anywidget.AnyWidget):
     _esm = widget_script()
     _css = style()
 
-    def __init__(self, trace: Trace, cluster: Cluster | None = None, speed: float = 1.0) -> None:
+    def __init__(
+        self,
+        trace: Trace,
+        cluster: Cluster | None = None,
+        speed: float = 1.0,
+        finding: Finding | None = None,
+    ) -> None:
         super().__init__()
         self._trace = trace
+        self._finding = finding
         self._lock = threading.Lock()
         self._state = State(trace.meta.get("servers", ()), trace.meta.get("clients", ()))
         self._past: dict[str, Any] | None = None
+        self._values = Values(trace)
         self._feed = None if cluster is None else Feed(cluster, self.send, speed)
         self.on_msg(self._receive)
         _hear_while_cells_run(self.comm)
@@ -43,9 +53,9 @@ class ClusterView(anywidget.AnyWidget):
         return cls(cluster.trace, cluster, speed)
 
     @classmethod
-    def show(cls, trace: Trace) -> ClusterView:
-        """A picture that plays a recorded run."""
-        return cls(trace)
+    def show(cls, trace: Trace, finding: Finding | None = None) -> ClusterView:
+        """A picture that plays a recorded run; one in which something was found opens there."""
+        return cls(trace, finding=finding)
 
     @property
     def running(self) -> bool:
@@ -64,7 +74,7 @@ class ClusterView(anywidget.AnyWidget):
 
     def save_html(self, path: str | os.PathLike[str]) -> Path:
         """Write one HTML file that plays the run so far, without a kernel and without a network."""
-        return save(self._trace, path)
+        return save(self._trace, path, finding=self._finding)
 
     def close(self) -> None:
         """Remove the picture and end what serves it; the cluster goes on."""
@@ -78,11 +88,16 @@ class ClusterView(anywidget.AnyWidget):
         self._state.know(meta.get("servers", ()), meta.get("clients", ()))
         return self._state.add_all(self._trace.events[self._state.count :])
 
+    def _recorded(self) -> dict[str, Any]:
+        return {**recorded(self._trace, finding=self._finding), "run": run_of(self._trace)}
+
     def _receive(self, _: Any, content: dict[str, Any], __: Any) -> None:
         action = content.get("do")
-        if self._feed is None:
+        if action == "values":
+            self._tell_values(content)
+        elif self._feed is None:
             if action == "ready":
-                self._past = self._past or recorded(self._trace)
+                self._past = self._past or self._recorded()
                 self.send({**self._past, "to": content["view"]})
         elif action == "ready":
             self._feed.open(content["view"])
@@ -90,6 +105,12 @@ class ClusterView(anywidget.AnyWidget):
             self._feed.leave(content["view"])
         else:
             self._feed.command(content)
+
+    def _tell_values(self, asked: dict[str, Any]) -> None:
+        """The fields of the nodes in a window of the run, for the state panel."""
+        start, end = int(asked["from"]), int(asked["until"])
+        found = self._values.window(start, end, base=not asked.get("onwards"))
+        self.send({"type": "values", "to": asked["view"], **found})
 
     def __repr__(self) -> str:
         return self.sentence()

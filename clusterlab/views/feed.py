@@ -14,7 +14,7 @@ from typing import Any
 from clusterlab.core.cluster import Cluster
 from clusterlab.core.errors import ClusterlabError
 from clusterlab.core.faults import Fault, Heal, Isolate, Kill, Partition, Pause, Restart, Resume
-from clusterlab.views.page import PAST_LIMIT, past
+from clusterlab.views.page import PAST_LIMIT, past, run_of
 from clusterlab.views.records import records_json
 from clusterlab.views.state import State
 
@@ -122,6 +122,7 @@ class Feed:
             {
                 **past(self._before, trace, start, end),
                 "to": view,
+                "run": run_of(trace),
                 "live": True,
                 "now_ms": self.cluster.now_ms,
                 "can_pace": hasattr(self.cluster, "play"),

@@ -12,33 +12,29 @@ from functools import cache
 from html import escape
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
+from weakref import WeakKeyDictionary
 
 from clusterlab.core.errors import TraceError
 from clusterlab.core.trace import Trace
+from clusterlab.views.finding import Finding
 from clusterlab.views.palette import for_browser
 from clusterlab.views.picture import FONT, picture
 from clusterlab.views.records import records_json
 from clusterlab.views.state import State, sentence
+from clusterlab.views.values import Values
 
 HERE = Path(__file__).parent
 PARTS = (
-    "dom",
-    "cursor",
-    "timeline",
-    "model",
-    "layout",
-    "clock",
-    "nodes",
-    "stage",
-    "tiles",
-    "tape",
-    "causes",
-    "controls",
-    "cluster_view",
+    *("dom", "words", "cursor", "timeline", "fields", "model", "history", "layout", "clock"),
+    *("nodes", "stage", "tiles", "tape", "tape_drawing", "causes", "detail", "search", "transport"),
+    *("story", "svg_canvas", "help", "keys", "controls", "values", "table", "cluster_view"),
 )
-STYLES = ("cluster_view", "drawing")
+STYLES = ("cluster_view", "player", "drawing", "table")
 PAST_LIMIT = 20_000
-"""A picture that opens gets so many of the newest events, and the state before them."""
+"""A picture of a running cluster gets so many of the newest events, and the state before them."""
+RECORDED_LIMIT = 200_000
+"""Likewise of a recorded run, which comes only once."""
 
 
 @cache
@@ -83,13 +79,24 @@ def past(before: State, trace: Trace, start: int, end: int) -> dict[str, Any]:
     }
 
 
-def recorded(trace: Trace, limit: int = PAST_LIMIT) -> dict[str, Any]:
-    """What a picture needs to play the newest `limit` events of a trace."""
+_runs: WeakKeyDictionary[Trace, str] = WeakKeyDictionary()
+
+
+def run_of(trace: Trace) -> str:
+    """The name under which the pictures of a run find each other in a page, to share a cursor."""
+    return _runs.setdefault(trace, uuid4().hex)
+
+
+def recorded(
+    trace: Trace, limit: int = RECORDED_LIMIT, finding: Finding | None = None
+) -> dict[str, Any]:
+    """What a picture needs to play the newest events of a trace, and what was found in it."""
     end = len(trace)
     start = max(0, end - limit)
     before = State(trace.meta.get("servers", ()), trace.meta.get("clients", ()))
     before.add_all(trace.events[:start])
-    return {**past(before, trace, start, end), "live": False, "start": "play"}
+    shown = {**past(before, trace, start, end), "live": False, "start": "play"}
+    return shown if finding is None else {**shown, "finding": finding.data()}
 
 
 def page(data: dict[str, Any], title: str, still: str) -> str:
@@ -128,7 +135,11 @@ h1 {{ margin: 0 0 16px; font-size: 20px; font-weight: 600; }}
 
 
 def save(
-    trace: Trace, path: str | os.PathLike[str], title: str | None = None, limit: int = PAST_LIMIT
+    trace: Trace,
+    path: str | os.PathLike[str],
+    title: str | None = None,
+    limit: int = RECORDED_LIMIT,
+    finding: Finding | None = None,
 ) -> Path:
     """Write a page that plays the newest `limit` events of a trace, and return its path.
 
@@ -136,7 +147,9 @@ def save(
     """
     target = Path(path)
     state = State.of(trace)
-    text = page(recorded(trace, limit), title or sentence(state), picture(state))
+    data = recorded(trace, limit, finding)
+    data["values"] = Values(trace).saved(data["left_out"])
+    text = page(data, title or sentence(state), picture(state))
     try:
         target.write_text(text, encoding="utf-8")
     except OSError as error:

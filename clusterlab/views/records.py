@@ -14,6 +14,7 @@ from typing import Any
 
 from clusterlab.core.node import WORLD
 from clusterlab.core.trace import TraceEvent
+from clusterlab.core.values import Splice
 
 TEXT_LIMIT = 160
 
@@ -54,12 +55,13 @@ def type_of(msg: Any) -> str:
 def _sent(d: Mapping[str, Any]) -> dict[str, Any]:
     msg = d["msg"]
     delay_ms = d.get("delay_ms")
-    return {
+    slim = {
         "dst": d["dst"],
         "type": type_of(msg),
         "text": brief(msg),
         "delay_ms": None if delay_ms is None else round(delay_ms, 3),
     }
+    return {**slim, "reordered": True} if d.get("reordered") else slim
 
 
 def _shown(d: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,6 +77,19 @@ def _timer(d: Mapping[str, Any]) -> dict[str, Any]:
     return {"timer": brief(d["timer"]), "after_ms": d.get("after_ms")}
 
 
+def _saved(d: Mapping[str, Any]) -> dict[str, Any]:
+    return {"values": {cut(str(name)): saved(value) for name, value in d["values"].items()}}
+
+
+def saved(value: Any) -> Any:
+    """A value on a disk: a text, and of a tuple the splice that leads to it, item by item."""
+    if type(value) is tuple:
+        value = Splice(0, value)
+    if type(value) is Splice:
+        return {"keep": value.keep, "items": [brief(item) for item in value.items]}
+    return brief(value)
+
+
 def _plain(d: Mapping[str, Any]) -> dict[str, Any]:
     return dict(d)
 
@@ -85,6 +100,7 @@ _DATA: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "deliver": lambda d: {"src": d["src"]},
     "drop": lambda d: {"src": d["src"], "why": d["why"]},
     "state": _shown,
+    "save": _saved,
     "set_timer": _timer,
     "cancel_timer": _timer,
     "fire": _timer,
@@ -103,9 +119,9 @@ _DATA: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
 
 
 def record(event: TraceEvent) -> dict[str, Any] | None:
-    """The event for a picture; None if no picture shows it (what is saved or said to the world)."""
+    """The event for a picture; None if no picture shows it (what is said to the world)."""
     kind, data = event.kind, event.data
-    if kind == "save" or data.get("dst") == WORLD or data.get("src") == WORLD:
+    if data.get("dst") == WORLD or data.get("src") == WORLD:
         return None
     slim = _DATA.get(kind)
     return {

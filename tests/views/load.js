@@ -31,5 +31,5 @@ async ({ events_per_s, seconds }) => {
     await new Promise((done) => setTimeout(done, 33));
   }
   const late = work.slice(work.length >> 1).sort((a, b) => a - b);
-  return { median_ms: late[late.length >> 1], messages: view.model.messages.length };
+  return { median_ms: late[late.length >> 1], messages: view.history.messages.length };
 }

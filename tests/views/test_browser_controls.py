@@ -161,7 +161,7 @@ def test_a_batch_that_comes_twice_counts_once(show_page: Any, story: Story) -> N
     story.at(10).send("n1", "n2", Hello())
     screen.tell_events(story.events, 20)
     screen.tell_events(story.events, 21)
-    assert screen.js("view.model.messages.length") == 1
+    assert screen.js("view.history.messages.length") == 1
 
 
 def test_the_picture_follows_the_clock_of_the_cluster(show_page: Any, story: Story) -> None:
@@ -176,15 +176,44 @@ def test_the_picture_follows_the_clock_of_the_cluster(show_page: Any, story: Sto
     assert screen.js("view.clock.shown") == 150, "when the cluster stands still, all of it is shown"
 
 
-def test_freezing_stops_the_drawing_not_the_cluster(show_page: Any, story: Story) -> None:
+def test_the_cluster_goes_on_while_one_looks_back(show_page: Any, story: Story) -> None:
     screen = show_page(story.trace, live=True)
-    screen.button("freeze").click()
+    expect(screen.button("live")).to_have_attribute("aria-pressed", "true")
+    screen.button("play").click()
     story.at(500).add("n1", "kill", effects=None)
     screen.tell_events(story.events[5:], 600)
     expect(screen.node("n1")).to_have_attribute("data-health", "up")
-    screen.button("freeze").click()
+    expect(screen.button("live")).to_have_attribute("aria-pressed", "false")
+    assert screen.js("view.timeline.records.length") == 6, "records are received all the same"
+    screen.button("step").click()
+    assert screen.status == "500 ms: n1 was killed."
+    screen.wait(50)
+    expect(screen.node("n1")).to_have_attribute("data-health", "dead")
+    screen.button("step-back").click()
+    assert screen.status == "There is no earlier event."
+    screen.page.get_by_role("slider", name="moment of the run").fill("100")
+    screen.wait(50)
+    assert screen.js("[view.cursor.atMs, view.cursor.live]") == [60, False]
+    expect(screen.node("n1")).to_have_attribute("data-health", "up")
+    screen.page.locator(".cl-tapecanvas").focus()
+    screen.page.keyboard.press("End")
     screen.wait(100)
     expect(screen.node("n1")).to_have_attribute("data-health", "dead")
+    expect(screen.button("live")).to_have_attribute("aria-pressed", "true")
+
+
+def test_a_past_that_is_played_arrives_in_the_present(show_page: Any, story: Story) -> None:
+    screen = show_page(story.trace, live=True)
+    story.at(40).add("n1", "pause")
+    screen.tell_events(story.events[5:], 50)
+    screen.button("play").click()
+    screen.js("view.seek(0)")
+    screen.button("play").click()
+    screen.wait(100)
+    assert screen.js("view.clock.following") is False
+    screen.wait(4000)
+    assert screen.js("view.clock.following") is True
+    expect(screen.node("n1")).to_have_attribute("data-health", "paused")
 
 
 def test_errors_are_said_and_stay_a_while(show_page: Any, story: Story) -> None:

@@ -35,10 +35,13 @@ def relay() -> tuple[Story, dict[str, int]]:
 def test_a_run_is_stepped_event_by_event_and_back(show_page: Any) -> None:
     screen = show_page(relay()[0].trace)
     screen.js("view.seek(0)")
-    for at in (20, 22, 30, 40, 40):
+    for at in (20, 22, 30, 40):
         screen.button("step").click()
         assert screen.js("view.clock.shown") == at
     assert screen.status == "40 ms: b receives Bye from c."
+    screen.button("step").click()
+    assert screen.js("view.clock.shown") == 40
+    assert screen.status == "There is no later event."
     for at in (30, 22):
         screen.button("step-back").click()
         assert screen.js("view.clock.shown") == at
@@ -68,16 +71,10 @@ def test_stepping_stops_the_play_and_shows_the_moment_exactly(show_page: Any) ->
 def test_every_kind_of_event_has_its_sentence(show_page: Any) -> None:
     trace = a_real_run()
     screen = show_page(trace)
-    screen.button("step-back").click()
-    words = screen.js("view.moments.times.map(t => view.moments.words(t))")
-    assert len(words) > 200
+    words = screen.js("view.timeline.records.map(r => view.words(r))")
+    assert len(words) > 1000
     assert not [text for text in words if "undefined" in text or "null" in text or not text]
     assert any("is cut: n1 n2 | n3 n4 n5" in text for text in words)
-
-
-def test_a_live_picture_is_not_stepped(show_page: Any) -> None:
-    screen = show_page(a_run().trace, live=True)
-    expect(screen.page.locator("[data-do=step]")).to_have_count(0)
 
 
 # ---- causes and consequences ---------------------------------------------------------------------
@@ -87,7 +84,7 @@ def test_a_click_on_a_message_shows_what_led_to_it_and_what_followed(show_page: 
     story, sent = relay()
     screen = show_page(story.trace)
     middle = screen.js(
-        "(() => { const v = view.tape.view, m = view.model.messages.find(m => m.seq === given);"
+        "(() => { const v = view.tape.view, m = view.history.messages.find(m => m.seq === given);"
         " const l = view.tape.tiles.lineOf(v, m), b = view.tape.canvas.getBoundingClientRect();"
         " return [b.left + (l.x1 + l.x2) / 2, b.top + (l.y1 + l.y2) / 2]; })()",
         sent["second"],
@@ -96,12 +93,14 @@ def test_a_click_on_a_message_shows_what_led_to_it_and_what_followed(show_page: 
     screen.wait(50)
     assert screen.js("[...view.tape.chosen.before]") == [sent["first"]]
     assert screen.js("[...view.tape.chosen.after]") == [sent["third"]]
-    assert screen.status == (
-        "b → c Hello(text='two'): 1 message led to it (solid), 1 message followed from it (dashed)."
+    detail = screen.page.locator(".cl-detail")
+    expect(detail).to_contain_text("20 ms: b sends Hello(text='two') to c.")
+    expect(detail).to_contain_text(
+        "1 message led to it (solid), 1 message followed from it (dashed)."
     )
     screen.page.keyboard.press("Escape")
     assert screen.js("view.tape.chosen") is None
-    assert screen.status == ""
+    expect(detail).to_be_hidden()
 
 
 def test_a_drag_chooses_nothing(show_page: Any) -> None:
@@ -117,26 +116,29 @@ def test_a_drag_chooses_nothing(show_page: Any) -> None:
     assert screen.js("view.tape.chosen") is None
 
 
-def test_messages_are_chosen_from_the_keyboard(show_page: Any) -> None:
+def test_events_are_chosen_from_the_keyboard(show_page: Any) -> None:
     story, sent = relay()
     screen = show_page(story.trace)
     screen.page.locator(".cl-tapecanvas").focus()
     chosen = []
-    for key in "][[[[]":
+    for key in "][[{}":
         screen.page.keyboard.press(key)
-        chosen.append(screen.js("view.tape.chosen?.seq ?? null"))
-    order = [sent["third"], sent["second"], sent["beside"], sent["first"]]
-    assert chosen == [*order, sent["first"], sent["beside"]]
+        chosen.append(screen.js("view.tape.chosen.seq"))
+    last = len(story.events) - 1
+    arrived = last - 2  # the second message at c, with which c's second sending begins
+    assert chosen == [last, sent["third"], arrived, sent["beside"], arrived], "the last two of c"
+    screen.page.keyboard.press("Enter")
+    assert screen.js("view.cursor.atMs") == 30, "the cursor goes to the chosen event"
 
 
 def test_the_chosen_message_stands_out(show_page: Any) -> None:
     story, sent = relay()
     screen = show_page(story.trace)
     before = screen.page.locator(".cl-tapecanvas").screenshot()
-    screen.js("view.pick(view.model.messages.find(m => m.seq === given))", sent["second"])
+    screen.js("view.choose(given)", sent["second"])
     screen.wait(50)
     assert screen.page.locator(".cl-tapecanvas").screenshot() != before
-    screen.js("view.pick(null)")
+    screen.js("view.choose(null)")
     screen.wait(50)
     assert screen.page.locator(".cl-tapecanvas").screenshot() == before
 
@@ -147,7 +149,7 @@ def test_the_browser_and_python_agree_on_causes(show_page: Any) -> None:
     known = {event.seq for event in trace if record(event) is not None}
     sends = [event.seq for event in trace.of("send") if event.seq in known]
     for seq in sends[:: len(sends) // 12]:
-        screen.js("view.pick(view.model.messages.find(m => m.seq === given))", seq)
+        screen.js("view.choose(given)", seq)
         seen = screen.js("[[...view.tape.chosen.past], [...view.tape.chosen.future]]")
         past = {event.seq for event in trace.causes(seq)} & known
         future = {event.seq for event in trace.consequences(seq)} & known
@@ -162,5 +164,5 @@ def test_a_live_run_knows_causes_too(show_page: Any, story: Story) -> None:
     second = story.send("n2", "n3", Hello())
     story.at(120).deliver(second)
     screen.tell_events(story.events[begin:], 200)
-    screen.js("view.pick(view.model.messages.find(m => m.seq === given))", second)
+    screen.js("view.choose(given)", second)
     assert screen.js("[...view.tape.chosen.before]") == [first]

@@ -5,6 +5,7 @@ import json
 from clusterlab.core.history import Invoke
 from clusterlab.core.node import WORLD
 from clusterlab.core.spec import Put
+from clusterlab.core.values import Splice
 from clusterlab.views.records import TEXT_LIMIT, brief, call, record, records_json, type_of
 from tests.views.conftest import Alarm, Hello, Story
 
@@ -18,11 +19,21 @@ def test_a_message_becomes_its_name_and_a_short_text(story: Story) -> None:
     assert len(slim["data"]["text"]) <= TEXT_LIMIT
 
 
-def test_what_is_saved_or_said_to_the_world_is_not_shown(story: Story) -> None:
-    story.add("n1", "save", values={"x": 1})
+def test_what_is_said_to_the_world_is_not_shown(story: Story) -> None:
     story.send("n1", WORLD, Hello())
     story.add("n1", "deliver", src=WORLD, msg=Invoke(Hello()))
-    assert [record(event) for event in story.events[-3:]] == [None, None, None]
+    assert [record(event) for event in story.events[-2:]] == [None, None]
+
+
+def test_what_is_saved_is_a_text_and_of_a_tuple_what_is_new(story: Story) -> None:
+    story.add("n1", "save", values={"x": {"a": 1}, "log": Splice(2, (Put("x", 1),)), "old": (1, 2)})
+    slim = record(story.events[-1])
+    assert slim is not None
+    assert slim["data"]["values"] == {
+        "x": "{'a': 1}",
+        "log": {"keep": 2, "items": ["Put(key='x', value=1)"]},
+        "old": {"keep": 0, "items": ["1", "2"]},
+    }
 
 
 def test_every_other_kind_is_plain_json() -> None:

@@ -12,7 +12,6 @@ class LiveClock {
     this.newestAt = performance.now();
     this.samples = [];
     this.rate = 0; // ms of cluster time per ms of real time
-    this.frozen = false;
   }
 
   heard(nowMs) {
@@ -28,7 +27,6 @@ class LiveClock {
   }
 
   tick(dt) {
-    if (this.frozen) return this.shown;
     const since = performance.now() - this.newestAt;
     const stale = since > STALE_MS;
     if (stale) this.rate = 0;
@@ -44,22 +42,69 @@ class LiveClock {
   }
 
   toNow() {
-    this.frozen = false;
     this.shown = Math.max(this.shown, this.newest - this.rate * LAG_MS);
   }
 }
 
-class RecordedClock {
-  constructor(from, to, rate) {
-    Object.assign(this, { from, to, rate, shown: from, playing: false });
+// What moves the cursor: it follows a running cluster, or plays what was recorded so far at a speed of its own.
+class Clock {
+  constructor(timeline, { live, nowMs, rate }) {
+    this.timeline = timeline;
+    this.present = live ? new LiveClock(nowMs) : null;
+    this.following = live;
+    this.playing = false;
+    this.replay = rate; // ms of cluster time for each ms of the watcher's
+    this.shown = live ? nowMs : timeline.from;
   }
 
+  get from() { return this.timeline.from; }
+
+  get to() { return Math.max(this.from, this.timeline.to, this.present?.newest ?? 0); }
+
+  get moving() { return this.following || this.playing; }
+
+  get rate() { return this.following ? this.present.rate : this.replay; }
+
+  get newest() { return this.present.newest; }
+
+  heard(nowMs) { this.present.heard(nowMs); }
+
   tick(dt) {
-    if (this.playing) {
-      this.shown = Math.min(this.to, this.shown + this.rate * dt);
-      if (this.shown >= this.to) this.playing = false;
+    const now = this.present?.tick(dt);
+    if (this.following) this.shown = now;
+    else if (this.playing) {
+      const end = this.present ? now : this.to;
+      this.shown = Math.min(Math.max(end, this.shown), this.shown + this.replay * dt);
+      if (this.shown >= end) this.arrive();
     }
     return this.shown;
+  }
+
+  // The end of what there is to play: of a running cluster that is the present.
+  arrive() {
+    this.playing = false;
+    this.following = this.present !== null;
+  }
+
+  // Stand still at a moment.
+  hold(atMs = this.shown) {
+    this.following = this.playing = false;
+    this.shown = Math.max(this.from, Math.min(this.to, atMs));
+  }
+
+  play() {
+    if (this.shown >= this.to && this.present) this.follow();
+    else {
+      if (this.shown >= this.to) this.shown = this.from;
+      this.playing = true;
+    }
+  }
+
+  follow() {
+    this.playing = false;
+    this.following = true;
+    this.present.toNow();
+    this.shown = this.present.shown;
   }
 }
 

@@ -1,18 +1,14 @@
 // One picture in the page: it takes records from the kernel, shows a moment of them, and sends commands back.
 
-const APPLY_AT_ONCE = 40000; // records that wait for their moment; a page in the background lets them pile up
-const CAUSES_LIMIT = 40000; // records of a live run in which causes are looked for
 const KNOCK_MS = 400;
 const STEP_MS = 500; // the steps of a picture that must not move
+const ALOUD = 3000; // when more records than that are due at once, they are applied without a word
 let views = 0;
 
 class ClusterView {
   constructor(model, el) {
     this.channel = model;
     this.id = `${Date.now().toString(36)}-${views++}`;
-    this.queue = [];
-    this.next = 0; // the first record of the queue that is not applied yet
-    this.lastSeq = -1;
     this.root = html("div", {
       class: "clusterlab-view", "data-lm-suppress-shortcuts": "true", role: "region", "aria-label": "picture of a cluster",
       onkeydown: (event) => this.key(event, this.stage?.selected ?? null),
@@ -22,6 +18,7 @@ class ClusterView {
     this.root.append(this.status.element);
     el.append(this.root);
     this.width = this.root.clientWidth;
+    this.panels = [];
     this.motion = window.matchMedia("(prefers-reduced-motion: reduce)");
     this.hear = (content) => this.receive(content);
     this.resized = new ResizeObserver(() => { this.width = this.root.clientWidth; });
@@ -41,6 +38,7 @@ class ClusterView {
     this.resized.disconnect();
     this.channel.off("msg:custom", this.hear);
     this.channel.send({ do: "bye", view: this.id });
+    this.end();
     this.root.remove();
   }
 
@@ -48,8 +46,8 @@ class ClusterView {
 
   receive(content) {
     // Its own past comes once (a knock may be answered twice), a past for all replaces what is shown.
-    if (content.type === "past" && (this.model ? content.to === null : content.to === this.id)) this.begin(content);
-    else if (!this.model) return;
+    if (content.type === "past" && (this.timeline ? content.to === null : content.to === this.id)) this.begin(content);
+    else if (!this.timeline) return;
     else if (content.type === "records") this.add(content);
     else if (content.type === "error") this.status.error(content.text);
     else if (content.type === "said") this.status.say("kernel", content.text);
@@ -57,93 +55,96 @@ class ClusterView {
 
   begin(past) {
     clearInterval(this.knocking);
-    const again = Boolean(this.model);
+    const again = this.clock;
+    this.end();
     this.past = past;
-    this.base = JSON.parse(past.base);
-    this.records = JSON.parse(past.records);
     this.live = past.live;
-    this.model = new Model(past);
-    this.moments = null;
+    this.finding = past.finding ? { ...past.finding, at_ms: null } : null;
+    this.timeline = new Timeline(JSON.parse(past.base), this.live);
+    this.history = new History(past);
+    for (const r of this.timeline.base) this.history.add(r);
+    this.take(JSON.parse(past.records));
+    this.shared ??= { version: 0, whereLost: () => null };
+    this.states = new Checkpoints(this.timeline, {
+      start: () => new Model(past, this.shared), apply: (state, r) => state.apply(r, this.say), copy: (state) => state.copy(),
+    });
+    this.fields = null;
+    this.search = null;
+    this.anchor = null;
+    this.model = this.states.at(0);
     if (!again) this.build(past);
-    this.tape.chosen = null;
-    this.restart();
-    if (this.live) {
-      const frozen = again && this.clock.frozen;
-      this.clock = new LiveClock(past.now_ms);
-      this.clock.frozen = frozen;
-      this.records.forEach((r) => this.queue.push(r));
-      this.applyUntil(past.now_ms, false);
-    } else if (!again) {
-      const times = this.records.map((r) => r.at_ms);
-      const from = times.length ? times[0] : 0;
-      this.clock = new RecordedClock(from, times.reduce((a, b) => Math.max(a, b), from), this.speed);
-      this.seek(past.start === "end" ? 1 : 0);
-      this.clock.playing = past.start === "play" && !this.motion.matches;
-    }
-    if (past.left_out) this.status.write(`Shown are the newest ${this.records.length.toLocaleString("en-US")} records; ${past.left_out.toLocaleString("en-US")} older ones are left out.`, false);
-    else this.status.write("", false);
+    this.choose(null);
+    this.clock = new Clock(this.timeline, { live: this.live, nowMs: past.now_ms, rate: this.live ? again?.replay ?? watchableSpeed(this.timeline.records) : this.speed });
+    this.cursor = cursorOf(past.run);
+    this.leaveCursor = this.cursor.subscribe((cursor, by) => this.follow(cursor, by));
+    this.panels = PANELS.map((make) => make(this));
+    this.panelPlace.replaceChildren(...this.panels.map((panel) => panel.element));
+    if (this.live) this.show(past.now_ms, this.timeline.countAt(past.now_ms), false);
+    else if (this.finding) this.goTo(this.finding.seq);
+    else this.seek(past.start === "end" ? 1 : 0);
+    if (this.live && again && !again.following) this.clock.hold(again.shown);
+    if (!this.live && !this.finding) this.clock.playing = past.start === "play" && !this.motion.matches;
+    if (past.left_out) this.status.write(`Shown are the newest ${this.timeline.records.length.toLocaleString("en-US")} records; ${past.left_out.toLocaleString("en-US")} older ones are left out.`, false);
+    else if (!this.finding) this.status.write("", false);
+  }
+
+  // What a past brought along goes with it.
+  end() {
+    this.leaveCursor?.();
+    for (const panel of this.panels) panel.destroy();
+    this.panels = [];
   }
 
   build(past) {
-    this.speed = this.live ? past.speed ?? 1 : watchableSpeed(this.records);
-    this.toolbar = new Toolbar(this.live, { command: (c) => this.command(c), cut: (side) => this.cut(side) });
+    this.speed = this.live ? past.speed ?? 1 : watchableSpeed(this.timeline.records);
+    this.toolbar = new Toolbar({ command: (c) => this.command(c), cut: (side) => this.cut(side) });
     this.stage = new Stage({
-      choose: (name) => this.choose(name),
+      choose: (name) => this.touch(name),
       key: (event, name) => this.key(event, name),
       focus: (name) => this.stage.select(name),
     });
     this.bar = new NodeBar(this.live, (action) => this.act(action, this.stage.selected));
     this.legend = new Legend();
-    this.tape = new Tape({ pick: (message) => this.pick(message) });
-    this.transport = new Transport(this.live, past.can_pace, this.speed, {
-      play: () => this.play(), step: (by) => this.step(by), seek: (share) => this.seek(share), zoom: (factor) => this.tape.zoomBy(factor),
-      follow: () => { this.tape.back = null; }, speed: (value) => this.pace(value),
+    this.tape = new Tape({
+      choose: (seq) => this.choose(seq), goTo: (atMs) => this.goToTime(atMs), goToSeq: (seq) => this.goTo(seq),
+      from: () => this.timeline.from, to: () => this.clock.to, find: (seq) => this.timeline.find(seq),
+      beside: (seq, by) => this.timeline.records[this.timeline.indexOf(seq) + by],
+      records: (from, to) => this.timeline.between(from, to), words: (r) => this.words(r),
     });
-    const player = this.live ? null : html("div", { class: "cl-toolbar cl-player" }, this.transport.element);
-    const side = html("div", { class: "cl-transport" }, this.live ? this.transport.element : "", this.transport.zoom);
+    this.detail = new Detail({ goTo: (seq) => this.goTo(seq), close: () => this.choose(null) });
+    this.transport = new Transport({ live: this.live, canPace: past.can_pace, speed: this.speed }, {
+      play: () => this.play(), step: (by) => this.step(by), seek: (share) => this.seek(share), speed: (value) => this.pace(value), follow: () => this.toEnd(),
+    });
+    this.box = new SearchBox({ jump: (by) => this.jump(by), changed: (query) => { this.search = query.trim() ? new Search(this.timeline, query) : null; } });
+    this.help = new Help();
+    this.story = this.finding ? new StoryPanel(this.finding, { goTo: (seq) => this.goTo(seq) }) : null;
+    this.windowTools = new WindowTools(this.tape, { svg: (what) => this.saveSvg(what) });
+    this.panelPlace = html("div", { class: "cl-panels" });
     this.root.replaceChildren(
-      player ?? this.toolbar.element, this.stage.element, this.bar.element,
-      html("div", { class: "cl-tapehead" }, this.legend.element, html("span", { class: "cl-spring" }), side),
-      this.tape.element, this.status.element);
+      this.live ? this.toolbar.element : "", html("div", { class: "cl-scene" }, this.stage.element, this.story?.element), this.bar.element,
+      html("div", { class: "cl-playerrow" }, this.transport.element, this.help.button), this.help.element,
+      html("div", { class: "cl-tapehead" }, this.box.element, html("span", { class: "cl-spring" }), this.windowTools.element),
+      this.legend.element, this.tape.element, this.detail.element, this.panelPlace, this.status.element);
   }
 
-  // The picture before the first record.
-  restart() {
-    this.model.reset();
-    this.queue = [];
-    this.next = 0;
-    this.lastSeq = -1;
-    for (const r of this.base) this.applyOne(r, null);
-    this.model.version++;
+  // Records join the timeline and the diagram, each once.
+  take(records) {
+    const { timeline } = this;
+    const last = timeline.records[timeline.records.length - 1]?.seq ?? -1;
+    timeline.add(records);
+    for (const r of records) if (r.seq > last) this.history.add(r);
+    if (this.live) this.history.trim();
+    if (this.finding) this.finding.at_ms = timeline.due[timeline.seek(this.finding.seq) - 1] ?? null;
   }
 
   add(content) {
-    for (const name of content.clients) this.model.node(name, true).client = true;
-    for (const r of JSON.parse(content.records)) if (r.seq > (this.queue[this.queue.length - 1]?.seq ?? this.lastSeq)) {
-      this.queue.push(r);
-      this.records.push(r);
+    for (const name of content.clients) {
+      this.model.node(name, true).client = true;
+      this.history.lane(name, true).client = true;
     }
-    if (this.records.length > CAUSES_LIMIT) this.records.splice(0, CAUSES_LIMIT / 4);
+    this.take(JSON.parse(content.records));
     this.clock.heard(content.now_ms);
-    if (this.queue.length - this.next > APPLY_AT_ONCE) this.applyUntil(Infinity, false);
-  }
-
-  applyOne(r, say) {
-    this.lastSeq = r.seq;
-    this.model.apply(r, say);
-  }
-
-  // Records of different nodes are in the order of causes, so the first that is not due holds back the rest.
-  applyUntil(now, aloud) {
-    const say = aloud ? (key, words) => this.status.say(key, words) : null;
-    while (this.next < this.queue.length && this.queue[this.next].at_ms <= now) this.applyOne(this.queue[this.next++], say);
-    for (const m of this.model.landed(now)) if (aloud) this.stage.lost(this.model, m);
-    for (const m of this.model.arrived.splice(0)) if (aloud) this.stage.arrived(m, this.clock.rate);
-    if (this.live && this.next > 5000) {
-      this.queue.splice(0, this.next);
-      this.next = 0;
-      this.model.trim();
-    }
+    this.search?.look();
   }
 
   // --- to the kernel ---
@@ -162,18 +163,8 @@ class ClusterView {
     else this.command({ do: action, node: name });
   }
 
-  // Show what led to a message and what followed from it; again, or beside all messages: show all.
-  pick(message) {
-    if (!message || message.seq === this.tape.chosen?.seq) {
-      if (this.tape.chosen) this.status.write("", false);
-      this.tape.chosen = null;
-      return;
-    }
-    const cone = this.tape.chosen = lightCone(this.records, message);
-    this.status.write(`${messageWords(message).split("\n").slice(0, 2).join(" ")}: ${messages(cone.before.size)} led to it (solid), ${messages(cone.after.size)} followed from it (dashed).`, false);
-  }
-
-  choose(name) {
+  // A click or a key on a node.
+  touch(name) {
     this.stage.select(name);
     const command = this.live && commandFor(this.toolbar.tool, this.model.nodes.get(name));
     if (command) this.command(command);
@@ -184,64 +175,120 @@ class ClusterView {
     this.command({ do: "partition", groups: sidesFor(this.model.servers, leader?.name, side) });
   }
 
-  key(event, name) {
-    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (/^(INPUT|SELECT)$/.test(event.target.tagName)) return;
-    const onNode = Boolean(event.target.closest?.(".cl-node"));
-    const node = name === null ? null : this.model?.nodes.get(name);
-    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-    if (onNode && step) this.stage.nodes.focusNext(name, step);
-    else if (onNode && (event.key === "Enter" || event.key === " ")) this.choose(name);
-    else if (event.key === "Escape") {
-      this.stage.select(null);
-      this.pick(null);
-    } else if (!this.live && (event.key === "." || event.key === ",")) this.step(event.key === "." ? 1 : -1);
-    else if (event.key === "h" && this.live) this.command({ do: "heal" });
-    else if (node && event.key === "p") this.act(node.paused ? "resume" : "pause", name);
-    else if (node && { k: 1, r: 1, l: 1, i: 1 }[event.key]) {
-      this.act({ k: "kill", r: "restart", l: "restart-lose", i: "isolate" }[event.key], name);
-    } else return;
-    event.preventDefault();
-    event.stopPropagation();
+  // --- the cursor ---
+
+  // Show a moment: the first `count` records have happened. Events on the way there are told aloud or not.
+  show(atMs, count, aloud) {
+    const { timeline } = this;
+    this.say = aloud ? (key, words) => this.status.say(key, words) : null;
+    timeline.count = count;
+    this.model = this.states.at(count);
+    const [lost, arrived] = [this.model.landed(atMs), this.model.arrived.splice(0)];
+    if (aloud) {
+      for (const m of lost) this.stage.lost(this.model, m);
+      for (const m of arrived) this.stage.arrived(m, this.clock.rate);
+    }
+    this.cursor.move({ atMs, seq: timeline.records[count - 1]?.seq ?? -1, live: this.clock.following }, this);
+  }
+
+  // Another picture of this run has moved the cursor.
+  follow(cursor, by) {
+    if (by === null || by === this || !this.clock) return;
+    if (cursor.live && this.live) {
+      if (!this.clock.following) this.clock.follow();
+      return;
+    }
+    if (cursor.live) return;
+    this.clock.hold(cursor.atMs);
+    this.anchor = null;
+    this.show(this.clock.shown, this.timeline.seek(cursor.seq), false);
+  }
+
+  // To just after an event, and all that its step brought.
+  goTo(seq) {
+    const { records, due } = this.timeline;
+    let count = this.timeline.seek(seq);
+    while (count && count < records.length && records[count].cause === seq && records[count].node === records[count - 1].node && !ends(records[count])) count++;
+    this.clock.hold(due[count - 1] ?? this.timeline.from);
+    this.show(this.clock.shown, count, false);
+    this.anchor = seq;
+    if (!this.tape.following) this.tape.bringIn(this.clock.shown);
+    const r = this.timeline.find(seq);
+    if (r) this.status.write(`${msText(r.at_ms)}: ${this.words(r)}.`, false);
+  }
+
+  goToTime(atMs) {
+    this.clock.hold(atMs);
+    this.anchor = null;
+    this.show(this.clock.shown, this.timeline.countAt(this.clock.shown), false);
+  }
+
+  // Show the moment after this share of the run; the end of a running cluster is the present.
+  seek(share) {
+    if (share >= 1 && this.live) this.toEnd();
+    else this.goToTime(share >= 1 ? this.clock.to : this.clock.from + share * (this.clock.to - this.clock.from));
+    this.tape.edge = null;
+  }
+
+  toEnd() {
+    this.tape.edge = null;
+    if (this.live) this.clock.follow();
+    else this.seek(1);
   }
 
   play() {
-    if (this.live) {
-      this.clock.frozen = !this.clock.frozen;
-      if (!this.clock.frozen) this.clock.toNow();
+    if (this.clock.moving) this.clock.hold();
+    else this.clock.play();
+    this.anchor = null;
+  }
+
+  step(by) {
+    const over = this.transport.over.value;
+    const seq = nextStop(this, over, this.anchor ?? this.cursor.seq, by);
+    this.clock.hold();
+    if (seq === undefined) this.status.write(`There is no ${by > 0 ? "later" : "earlier"} ${STOPS_AT[over][0]}.`, false);
+    else this.goTo(seq);
+  }
+
+  jump(by) {
+    const seq = this.search?.from(this.anchor ?? this.cursor.seq, by);
+    if (seq === undefined) {
+      this.status.write(this.search?.problem || (this.search ? "There is no such event: ask for less, or for something else." : "Say what to jump to."), false);
       return;
     }
-    if (this.clock.shown >= this.clock.to) this.seek(0);
-    this.clock.playing = !this.clock.playing;
-  }
-
-  // Show the moment after this share of a recorded run.
-  seek(share) {
-    this.seekTo(this.clock.from + share * (this.clock.to - this.clock.from));
-  }
-
-  seekTo(at) {
-    this.restart();
-    this.queue = this.records;
-    this.clock.shown = at;
-    this.applyUntil(at, false);
-    this.tape.back = null;
-  }
-
-  // To the next moment at which something happened (1), or to the one before (-1), and say what it was.
-  step(by) {
-    this.moments ??= new Moments(this.records);
-    const at = this.moments.from(this.clock.shown, by);
-    if (at === undefined) return;
-    this.clock.playing = false;
-    this.seekTo(at);
-    this.status.write(`${msText(at)}: ${this.moments.words(at)}.`, false);
+    this.goTo(seq);
+    this.choose(seq);
   }
 
   pace(value) {
-    this.speed = value;
-    if (this.live) this.command({ do: "speed", speed: value });
-    else this.clock.rate = value;
+    if (this.live && this.clock.following) this.command({ do: "speed", speed: value });
+    else this.clock.replay = value;
+  }
+
+  // --- the chosen event ---
+
+  words(r) {
+    return sentenceOf(r, messageOf(this.timeline, r));
+  }
+
+  // Show what led to an event, what followed from it and what it changed; again, or beside all events: show all.
+  choose(seq) {
+    const record = seq === null || seq === this.tape.chosen?.seq ? undefined : this.timeline.find(seq);
+    this.tape.chosen = record ? lightCone(this.timeline.records, record) : null;
+    if (record) this.fields ??= new Checkpoints(this.timeline, FIELDS);
+    this.detail.show(this.tape.chosen, record ? this.words(record) : "", record ? changesOf(this.timeline, this.fields, record) : []);
+  }
+
+  saveSvg(what) {
+    const text = what === "stage" ? stageSvg(this.stage, this.model, this.clock.shown, this.theme) : tapeSvg(this.tape, this.theme);
+    download(`${what === "stage" ? "cluster" : "diagram"}-${Math.round(this.clock.shown)}ms.svg`, text, "image/svg+xml");
+  }
+
+  key(event, name) {
+    if (keyPressed(this, event, name)) {
+      event.preventDefault();
+      event.stopPropagation();
+    }
   }
 
   // --- each frame ---
@@ -251,9 +298,14 @@ class ClusterView {
     const dt = Math.min(1000, at - (this.lastTick ?? at));
     this.lastTick = at;
     this.status.flush();
-    if (!this.model || !this.width) return;
+    if (!this.timeline || !this.width) return;
+    const moving = this.clock.moving;
     const now = this.clock.tick(dt);
-    this.applyUntil(now, true);
+    if (moving) {
+      const count = this.timeline.countAt(now);
+      this.anchor = null;
+      this.show(now, Math.max(count, this.clock.following ? this.timeline.count : 0), Math.abs(count - this.timeline.count) < ALOUD);
+    }
     const still = this.motion.matches;
     if (still && at - (this.lastStep ?? -Infinity) < STEP_MS && this.drawnVersion === this.model.version) return;
     this.lastStep = at;
@@ -266,18 +318,24 @@ class ClusterView {
   }
 
   draw(now, dt, still) {
-    const moving = this.live ? !this.clock.frozen : this.clock.playing;
-    this.stage.update(this.model, this.width, still);
-    this.stage.draw(this.model, now, moving ? dt : 0, this.theme, still);
-    this.tape.draw(this.model, now, this.live ? this.clock.rate : 0, this.width, this.theme, still);
+    this.stage.update(this.model, this.stage.element.clientWidth, still);
+    this.stage.draw(this.model, now, this.clock.moving ? dt : 0, this.theme, still);
+    this.tape.draw({
+      history: this.history, model: this.model, cursor: now, running: this.live, live: this.clock.following, rate: this.clock.rate, finding: this.finding,
+    }, this.width, this.theme, still);
     this.toolbar.update(this.model);
     this.bar.update(this.model, this.stage);
-    this.legend.update(this.model, this.theme);
-    this.transport.update(this.clock, this.tape.following);
+    this.legend.update(this.history, this.theme);
+    this.transport.update(this.clock);
+    this.box.update(this.search, this.anchor ?? this.cursor.seq);
+    this.windowTools.update();
+    this.story?.update(this);
+    const { timeline, cursor } = this;
+    const seen = `${cursor.seq} ${cursor.atMs} ${cursor.live} ${timeline.dropped + timeline.records.length}`;
+    if (seen !== this.seen) for (const panel of this.panels) panel.update(this);
+    this.seen = seen;
   }
 }
-
-const messages = (count) => `${count.toLocaleString("en-US")} ${count === 1 ? "message" : "messages"}`;
 
 function render({ model, el }) {
   const view = new ClusterView(model, el);

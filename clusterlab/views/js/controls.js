@@ -33,7 +33,7 @@ function sidesFor(servers, leader, leaderIn) {
 }
 
 class Toolbar {
-  constructor(live, on) {
+  constructor(on) {
     this.on = on; // {command(content), speed(value)}
     this.tool = "kill";
     this.tools = TOOLS.map(([tool, text, title]) => html("button", {
@@ -49,7 +49,7 @@ class Toolbar {
       type: "button", class: "cl-button", "data-do": "heal", title: "Make the network whole again (h)", text: "Heal",
       onclick: () => this.on.command({ do: "heal" }),
     });
-    this.element = html("div", { class: "cl-toolbar", hidden: !live },
+    this.element = html("div", { class: "cl-toolbar" },
       html("span", { class: "cl-caption", text: "Click on a node" }),
       html("div", { class: "cl-segments", role: "group", "aria-label": "what a click on a node does" }, ...this.tools),
       html("span", { class: "cl-spring" }),
@@ -168,18 +168,19 @@ class Legend {
     this.key = "";
   }
 
-  update(model, theme) {
-    const roles = model.servers.length > CROWD ? model.roles : [];
-    const key = JSON.stringify([roles, model.types, theme.dark]);
+  update(history, theme) {
+    const { roles: all, types } = history;
+    const roles = history.lanes.size > CROWD ? all : [];
+    const key = JSON.stringify([roles, types, theme.dark]);
     if (key === this.key) return;
     this.key = key;
     const bodies = roles.map((role) => {
-      const look = roleLook(role, model.roles);
+      const look = roleLook(role, all);
       const body = svg("path", { d: bodyPath(look, 6), fill: look.colour });
       return html("span", { class: "cl-legenditem", role: "listitem" },
         svg("svg", { viewBox: "-8 -8 16 16", width: 15, height: 15, "aria-hidden": "true" }, body), html("span", { text: role }));
     });
-    this.element.replaceChildren(...bodies, ...model.types.map((name, type) => {
+    this.element.replaceChildren(...bodies, ...types.map((name, type) => {
       const look = messageLook(type);
       const colour = onGround(look.colour, theme);
       const shape = look.corners.length
@@ -191,44 +192,3 @@ class Legend {
   }
 }
 
-// Freeze and zoom for all; play, speed and a slider for a recorded run; the pace of a simulation.
-class Transport {
-  constructor(live, canPace, speed, on) {
-    this.live = live;
-    const button = (action, text, title, press) => html("button", {
-      type: "button", class: "cl-button cl-small", "data-do": action, title, "aria-label": title, text, onclick: press,
-    });
-    this.steps = live ? [] : [
-      button("step-back", "‹", "Step to the event before (,)", () => on.step(-1)),
-      button("step", "›", "Step to the next event (.)", () => on.step(1)),
-    ];
-    this.play = button(live ? "freeze" : "play", "", "", on.play);
-    this.slider = html("input", { type: "range", class: "cl-slider", "data-do": "seek", min: 0, max: 1000, value: 0, "aria-label": "moment of the run", oninput: () => on.seek(this.slider.valueAsNumber / 1000) });
-    this.speeds = html("select", { class: "cl-speed", "data-do": "speed", "aria-label": "speed", title: "ms of the cluster's time for each ms of yours", onchange: () => on.speed(Number(this.speeds.value)) },
-      ...[...new Set([...SPEEDS, speed])].sort((a, b) => a - b).map((s) => html("option", { value: s, text: `${s}×`, selected: s === speed })));
-    this.now = button("now", "To now", "Follow the present again", on.follow);
-    this.time = html("span", { class: "cl-time" });
-    this.element = html("div", { class: "cl-transport" },
-      this.play, ...this.steps, live ? null : this.slider, live ? null : this.time, !live || canPace ? this.speeds : null);
-    this.zoom = html("div", { class: "cl-transport" }, this.now,
-      button("zoom-out", "−", "Show more time", () => on.zoom(1 / 1.6)),
-      button("zoom-in", "+", "Show less time", () => on.zoom(1.6)));
-  }
-
-  update(clock, following) {
-    const running = this.live ? !clock.frozen : clock.playing;
-    const [text, title] = this.live
-      ? running ? ["Freeze", "Stop drawing; the cluster goes on"] : ["Go on", "Draw the present again"]
-      : running ? ["Pause", "Stop playing"] : ["Play", "Play the run"];
-    putText(this.play, text);
-    put(this.play, "title", title);
-    put(this.play, "aria-label", title);
-    this.now.hidden = following;
-    if (this.live) return;
-    const length = Math.max(1e-9, clock.to - clock.from);
-    const value = Math.round((1000 * (clock.shown - clock.from)) / length);
-    if (document.activeElement !== this.slider || clock.playing) this.slider.value = value;
-    put(this.slider, "aria-valuetext", msText(clock.shown));
-    putText(this.time, msText(clock.shown));
-  }
-}

@@ -44,7 +44,7 @@ function themeOf(root) {
   const get = (name) => style.getPropertyValue(name).trim();
   const theme = {
     ground: get("--cl-ground"), ink: get("--cl-ink"), muted: get("--cl-muted"), line: get("--cl-line"),
-    bad: get("--cl-bad"), good: get("--cl-good"), font: style.fontFamily,
+    bad: get("--cl-bad"), good: get("--cl-good"), focus: get("--cl-focus"), font: style.fontFamily,
   };
   theme.key = Object.values(theme).join();
   theme.dark = luminance(toRgb(theme.ground)) < 0.3;

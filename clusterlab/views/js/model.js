@@ -1,19 +1,14 @@
-// What a cluster looks like after the records so far, and what the space-time diagram shows of its past.
-// The same fold as state.py. Nothing here knows a protocol: roles and types of messages are names.
+// What a cluster looks like at a moment: the fold of the records until then, the same as in state.py.
+// Nothing here knows a protocol: roles and types of messages are names.
 
-const PAST_LIMIT = 30000; // messages and marks that the diagram remembers
 const FLYING_LIMIT = 4000; // messages whose end is awaited
-const WORDS = {
-  kill: "was killed", restart: "was restarted", pause: "is paused", resume: "goes on",
-  isolate: "is isolated", skew: "has a skewed clock",
-};
 // How far a message gets that is lost: into the wall, to the end of a pulled cable, to a dead node's door.
 const STOPS = { lost: 0.5, partition: 0.5, blocked: 0.6, dead: 1 };
 
 function newNode(name, client) {
   return {
     name, client, dead: false, paused: false, isolated: false, role: null, epoch: null, label: "",
-    rate: 1, timers: new Map(), spans: [], operations: [], operation: null, seen: false,
+    rate: 1, timers: new Map(), operation: null, last: null, changes: 0,
   };
 }
 
@@ -22,33 +17,47 @@ function healthOf(node) {
 }
 
 class Model {
-  constructor(past) {
+  constructor(past, shared = { version: 0, whereLost: () => null }) {
     this.past = past;
-    this.whereLost = () => null; // the stage knows where its walls stand
-    this.reset();
-  }
-
-  reset() {
+    this.shared = shared; // by all copies: what has been drawn, and where the walls stand
     this.nodes = new Map();
-    this.roles = [...this.past.roles];
-    this.types = [...this.past.types];
+    this.roles = [...past.roles];
+    this.types = [...past.types];
     this.groups = [];
     this.links = new Map();
     this.flying = new Map(); // seq -> message on its way
     this.falling = []; // messages that are known to be lost but have not got there yet
-    this.messages = []; // all of them, by the time of sending
     this.arrived = []; // since the stage last looked
-    this.ended = []; // those whose line is complete, until the diagram has drawn it
-    this.longestMs = 0; // that any of them took
-    this.marks = []; // faults and notes
-    this.noted = new Map(); // text of a note -> when it was last made
-    this.walls = []; // times of partitions: {from, to, text}
     this.typicalMs = 10;
     this.now = 0;
-    this.generation = (this.generation ?? 0) + 1;
-    this.version = 0; // of what stands still: nodes, walls, links
-    for (const name of this.past.servers) this.node(name, false);
-    for (const name of this.past.clients) this.node(name, true);
+    for (const name of past.servers) this.node(name, false);
+    for (const name of past.clients) this.node(name, true);
+    this.version++;
+  }
+
+  // Of what stands still: nodes, walls, links. No two moments have the same.
+  get version() { return this.shared.version; }
+
+  set version(value) { this.shared.version = value; }
+
+  // The stage knows where its walls stand, and so how far a message gets.
+  get whereLost() { return this.shared.whereLost; }
+
+  set whereLost(find) { this.shared.whereLost = find; }
+
+  // The same moment once more; what one of the two learns the other does not.
+  copy() {
+    const copy = Object.assign(Object.create(Model.prototype), this);
+    const twins = (messages) => messages.map((m) => ({ ...m }));
+    copy.nodes = new Map([...this.nodes].map(([name, n]) => [name, { ...n, timers: new Map(n.timers), operation: n.operation && { ...n.operation } }]));
+    copy.roles = [...this.roles];
+    copy.types = [...this.types];
+    copy.links = new Map(this.links);
+    copy.flying = new Map(twins([...this.flying.values()]).map((m) => [m.seq, m]));
+    copy.falling = twins(this.falling);
+    copy.arrived = [];
+    copy.version++;
+    return copy;
   }
 
   node(name, client = this.past.serversKnown) {
@@ -82,47 +91,11 @@ class Model {
     if (change) change(this, r, say ?? (() => {}));
   }
 
-  mark(r, text, node = r.node, quiet = false) {
-    this.marks.push({ t: r.at_ms, node, kind: r.kind, text, quiet });
-  }
-
-  // A stretch of a node's lane begins: in this role and health.
-  span(node, t) {
-    const health = healthOf(node);
-    const role = node.dead ? null : node.role;
-    const last = node.spans[node.spans.length - 1];
-    if (last && last.health === health && last.role === role) return;
-    node.spans.push({ t, health, role });
-    this.version++;
-  }
-
-  // Forget the oldest, so that a long run does not fill the browser.
-  trim() {
-    if (this.messages.length > PAST_LIMIT) this.messages.splice(0, PAST_LIMIT / 3);
-    if (this.marks.length > PAST_LIMIT / 4) this.marks.splice(0, PAST_LIMIT / 12);
-    for (const node of this.nodes.values()) {
-      for (const list of [node.spans, node.operations]) {
-        if (list.length > PAST_LIMIT / 8) list.splice(0, PAST_LIMIT / 24);
-      }
-    }
-    for (const seq of this.flying.keys()) {
-      if (this.flying.size <= FLYING_LIMIT) break;
-      this.flying.delete(seq);
-    }
-  }
-
   // Lost messages that have got as far as they get: they leave the picture here.
   landed(now) {
     const done = this.falling.filter((m) => m.until <= now);
     if (done.length) this.falling = this.falling.filter((m) => m.until > now);
-    for (const m of done) this.finish(m);
     return done;
-  }
-
-  finish(message) {
-    message.done = true;
-    this.longestMs = Math.max(this.longestMs, (message.until ?? message.t1) - message.t0);
-    this.ended.push(message);
   }
 
   longestTimer(node) {
@@ -148,13 +121,7 @@ function onLife(model, r, say) {
   forgetMemory(node);
   node.dead = r.kind === "kill" || r.kind === "error";
   model.version++;
-  if (r.kind !== "start") {
-    const text = r.kind === "error" ? r.data.error
-      : r.kind === "restart" && r.data.disk === "lose" ? "restarted without its disk" : WORDS[r.kind];
-    model.mark(r, r.kind === "error" ? "error" : text.replace(/^was /, ""));
-    say(r.node, r.kind === "error" ? `${r.node} died of an error: ${text}` : `${r.node} ${text}`);
-  }
-  model.span(node, r.at_ms);
+  if (r.kind !== "start") say(r.node, sentenceOf(r));
 }
 
 function onFlag(flag, value) {
@@ -162,9 +129,7 @@ function onFlag(flag, value) {
     const node = model.node(r.node);
     node[flag] = value;
     model.version++;
-    model.span(node, r.at_ms);
-    model.mark(r, WORDS[r.kind].replace(/^is /, ""));
-    say(r.node, `${r.node} ${WORDS[r.kind]}`);
+    say(r.node, sentenceOf(r));
   };
 }
 
@@ -176,71 +141,66 @@ function onSend(model, r) {
     model.version++;
   }
   if (d.delay_ms !== null) model.typicalMs += (d.delay_ms - model.typicalMs) / 50;
-  const message = {
-    seq: r.seq, src: r.node, dst: d.dst, type, text: d.text, t0: r.at_ms, copy: r.kind === "duplicate",
-    duration: Math.max(d.delay_ms ?? model.typicalMs, 0.01), t1: null, end: null, stop: 1, until: null, done: false,
-  };
+  const message = newMessage(r, type, model.typicalMs);
   model.node(r.node);
   model.node(d.dst);
   model.flying.set(r.seq, message);
-  model.messages.push(message);
+  if (model.flying.size > FLYING_LIMIT) model.flying.delete(model.flying.keys().next().value);
+}
+
+function newMessage(r, type, typicalMs) {
+  const d = r.data;
+  return {
+    seq: r.seq, src: r.node, dst: d.dst, type, text: d.text, t0: r.at_ms, copy: r.kind === "duplicate",
+    duration: Math.max(d.delay_ms ?? typicalMs, 0.01), late: Boolean(d.reordered), t1: null, end: null, stop: 1, until: null,
+  };
 }
 
 function onEnd(model, r) {
   const message = model.flying.get(r.cause);
   if (!message) return;
   model.flying.delete(r.cause);
-  message.t1 = r.at_ms;
-  if (r.kind === "deliver") {
-    message.end = "deliver";
-    model.finish(message);
-    model.arrived.push(message);
-    return;
-  }
-  message.end = r.data.why;
-  const part = (r.at_ms - message.t0) / message.duration;
-  const ends = (message.end === "partition" && model.whereLost(message)) || STOPS[message.end]
-    || (model.node(message.dst).isolated ? 0.8 : 0.2);
+  endMessage(message, r, model.whereLost, model.node(message.dst).isolated);
+  if (message.end === "deliver") model.arrived.push(message);
+  else model.falling.push(message);
+  if (model.arrived.length > FLYING_LIMIT) model.arrived.length = 0; // nobody looks
+  if (model.falling.length > FLYING_LIMIT) model.falling = model.falling.filter((m) => m.until > model.now);
+}
+
+// What the end of a message says of its flight; `whereLost` tells where it meets a wall, if it is known.
+function endMessage(m, r, whereLost, isolated) {
+  m.t1 = r.at_ms;
+  m.end = r.kind === "deliver" ? "deliver" : r.data.why;
+  if (r.kind === "deliver") return;
+  const part = (r.at_ms - m.t0) / m.duration;
+  const ends = (m.end === "partition" && whereLost(m)) || STOPS[m.end] || (isolated ? 0.8 : 0.2);
   // Lost while it was sent: let it fly to where it is lost. Lost on its way: it is there now, or at a new wall.
-  message.stop = part < 0.05 ? ends : Math.min(1, part, message.limit ?? 1);
-  message.until = part < 0.05 ? message.t0 + message.duration * message.stop : r.at_ms;
-  model.falling.push(message);
+  m.stop = part < 0.05 ? ends : Math.min(1, part, m.limit ?? 1);
+  m.until = part < 0.05 ? m.t0 + m.duration * m.stop : r.at_ms;
 }
 
 function onState(model, r, say) {
   const node = model.node(r.node);
   const { role, epoch, label } = r.data;
   const changed = role !== node.role;
+  node.changes += changed;
   if (!node.client && role !== null && !model.roles.includes(role)) model.roles.push(role);
-  Object.assign(node, { role, epoch, label, seen: true });
+  Object.assign(node, { role, epoch, label });
   model.version++;
   if (!changed || node.client || role === null) return;
-  model.span(node, r.at_ms);
   const inEpoch = epoch === null ? "" : `, epoch ${epoch}`;
   if (role === LOOKS.leaderRole) say(`role ${r.node}`, `${r.node} became ${role}${inEpoch}`);
-  else if (node.spans.length > 2) say(`role ${r.node}`, `${r.node} is ${role}${inEpoch}`);
+  else if (node.changes > 1) say(`role ${r.node}`, `${r.node} is ${role}${inEpoch}`);
 }
 
 function onLink(model, r, say) {
   const d = r.data;
   const key = `${d.src}\u0000${d.dst}`;
-  const parts = [];
-  if (d.block) parts.push("blocked");
-  if (d.loss !== null && d.loss !== undefined) parts.push(`loses ${Math.round(d.loss * 100)} %`);
-  if (d.delay_ms) parts.push(`takes ${d.delay_ms[0]} to ${d.delay_ms[1]} ms`);
-  if (d.duplicate !== null && d.duplicate !== undefined) parts.push(`duplicates ${Math.round(d.duplicate * 100)} %`);
-  if (d.reorder !== null && d.reorder !== undefined) parts.push(`reorders ${Math.round(d.reorder * 100)} %`);
-  const words = parts.join(", ");
+  const words = linkWords(d);
   if (words) model.links.set(key, { src: d.src, dst: d.dst, block: Boolean(d.block), words });
   else model.links.delete(key);
   model.version++;
-  model.mark(r, `${d.src} → ${d.dst} ${words || "is whole again"}`, null);
-  say(`link ${key}`, `the link ${d.src} to ${d.dst} ${words || "is whole again"}`);
-}
-
-function endWall(model, t) {
-  const wall = model.walls[model.walls.length - 1];
-  if (wall && wall.to === null) wall.to = t;
+  say(`link ${key}`, sentenceOf(r));
 }
 
 const CHANGES = {
@@ -249,28 +209,19 @@ const CHANGES = {
   send: onSend, duplicate: onSend, deliver: onEnd, drop: onEnd, state: onState, link: onLink,
   skew(model, r, say) {
     model.node(r.node).rate = r.data.rate;
-    model.mark(r, "clock skewed");
-    say(r.node, `${r.node} ${WORDS.skew}`);
+    say(r.node, sentenceOf(r));
   },
   partition(model, r, say) {
-    const { groups } = r.data;
-    // Of a large cluster the sizes say more than the names.
-    const text = groups.map((group) => (model.nodes.size > 12 ? group.length : group.join(" "))).join(" | ");
-    model.groups = groups;
-    endWall(model, r.at_ms);
-    model.walls.push({ from: r.at_ms, to: null, text });
+    model.groups = r.data.groups;
     model.version++;
-    model.mark(r, `cut: ${text}`);
-    say("network", `the network is cut: ${text}`);
+    say("network", sentenceOf(r));
   },
   heal(model, r, say) {
     model.groups = [];
     model.links.clear();
     for (const node of model.nodes.values()) node.isolated = false;
-    endWall(model, r.at_ms);
     model.version++;
-    model.mark(r, "healed");
-    say("network", "the network is whole again");
+    say("network", sentenceOf(r));
   },
   set_timer(model, r) {
     const node = model.node(r.node);
@@ -279,18 +230,9 @@ const CHANGES = {
   },
   fire: (model, r) => model.node(r.node).timers.delete(r.data.timer),
   cancel_timer: (model, r) => model.node(r.node).timers.delete(r.data.timer),
-  note(model, r) {
-    const text = r.data.text ? `${r.data.name} ${r.data.text}` : r.data.name;
-    // What all nodes note one after the other is written once, at the first of them.
-    const last = model.noted.get(text) ?? -Infinity;
-    model.mark(r, text, r.node, r.at_ms - last < 30 * model.typicalMs);
-    model.noted.set(text, r.at_ms);
-    if (model.noted.size > 500) model.noted.delete(model.noted.keys().next().value);
-  },
   invoke(model, r) {
     const node = model.node(r.node);
     node.operation = { t0: r.at_ms, t1: null, outcome: null, text: r.data.text, result: "" };
-    node.operations.push(node.operation);
     model.version++;
   },
   return(model, r) {

@@ -3,6 +3,7 @@
 
 const TILE = 256; // px
 const TILES_LIMIT = 24;
+const STYLES = [[], [1.5, 4], [8, 4]]; // as sent, a second copy, late
 const DENSE = 700; // so many lines in the window are drawn thinner, without a mark at their end
 
 class Tiles {
@@ -12,30 +13,32 @@ class Tiles {
     this.dense = false;
   }
 
-  // The messages that overlap a stretch of time. They are sorted by sending.
-  overlapping(model, from, to) {
-    const all = model.messages;
-    let low = 0, high = all.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (all[middle].t0 < from - model.longestMs) low = middle + 1; else high = middle;
-    }
+  // The messages that overlap a stretch of time. They are sorted by sending, but for the slack between clocks.
+  overlapping(history, from, to) {
+    const { messages, slackMs, open } = history;
+    const first = firstWhere(messages.length, (i) => messages[i].t0 >= from - history.longestMs - slackMs);
     const found = [];
-    for (let i = low; i < all.length && all[i].t0 <= to; i++) {
-      const m = all[i];
-      if ((m.end === null ? Infinity : m.until ?? m.t1) >= from) found.push(m);
+    for (let i = first; i < messages.length && messages[i].t0 <= to + slackMs; i++) {
+      const m = messages[i];
+      if (m.t0 <= to && m.end !== null && (m.until ?? m.t1) >= from) found.push(m);
     }
+    for (const m of open.values()) if (m.t0 <= to) found.push(m);
     return found;
   }
 
   draw(view) {
-    const { c, model, theme, x, left, right, height, scale } = view;
-    this.weigh(model, left, right);
-    const key = [scale, height, theme.key, model.generation, this.dense, [...view.y.keys()].join("\u0000")].join(" ");
-    if (key !== this.key) this.cache.clear();
-    this.key = key;
+    const { c, history, theme, x, left, right, height, scale } = view;
+    this.weigh(history, left, right);
+    const waiting = [...history.open.values()];
+    if (!view.c.drawImage) { // an SVG has no tiles
+      this.paint(view, c, 0, this.overlapping(history, left, right));
+      return;
+    }
+    const key = [scale, height, theme.key, this.dense, [...view.y.keys()].join("\u0000")].join(" ");
+    if (key !== this.key || this.history !== history) this.cache.clear();
+    Object.assign(this, { key, history });
     const tileMs = TILE / scale;
-    const ended = model.ended.splice(0);
+    const ended = history.ended.splice(0);
     if (ended.length > 5000) this.cache.clear();
     else for (const m of ended) this.add(view, m, tileMs);
     for (let i = Math.floor(left / tileMs); i <= right / tileMs; i++) {
@@ -47,13 +50,13 @@ class Tiles {
       if (this.cache.size <= TILES_LIMIT) break;
       if (i * tileMs > right || (i + 1) * tileMs < left) this.cache.delete(i);
     }
-    this.paint(view, c, 0, [...model.flying.values(), ...model.falling]);
+    this.paint(view, c, 0, waiting.filter((m) => m.t0 <= right));
   }
 
-  weigh(model, left, right) {
-    const all = model.messages;
-    let count = 0;
-    for (let i = all.length - 1; i >= 0 && all[i].t0 >= left && count <= DENSE; i--) if (all[i].t0 <= right) count++;
+  weigh(history, left, right) {
+    const { messages } = history;
+    const before = (t) => firstWhere(messages.length, (i) => messages[i].t0 > t);
+    const count = before(right) - before(left);
     // With a margin, so that it does not flicker between the two.
     if (this.dense ? count < DENSE * 0.7 : count > DENSE) this.dense = !this.dense;
   }
@@ -61,7 +64,7 @@ class Tiles {
   make(view, i, tileMs) {
     const tile = document.createElement("canvas");
     fitCanvas(tile, TILE, view.height);
-    const done = this.overlapping(view.model, i * tileMs, (i + 1) * tileMs).filter((m) => m.done);
+    const done = this.overlapping(view.history, i * tileMs, (i + 1) * tileMs).filter((m) => m.end !== null);
     this.paint(view, tile.getContext("2d"), view.x(i * tileMs), done);
     return tile;
   }
@@ -77,9 +80,9 @@ class Tiles {
   // Where the line of a message ends: [time, share of the way between the lanes].
   endOf(m, now) {
     if (m.end === "deliver") return [m.t1, 1];
-    if (m.end !== null) return now < m.until ? [now, (now - m.t0) / m.duration] : [m.until, m.stop];
+    if (m.end !== null) return [m.until, m.stop];
     // At the door: a paused node's mail waits there, and so does what comes later than was foreseen.
-    return now < m.t0 + m.duration ? [now, (now - m.t0) / m.duration] : [m.t0 + m.duration, 0.94];
+    return now < m.t0 + m.duration ? [Math.max(now, m.t0), Math.max(0, now - m.t0) / m.duration] : [m.t0 + m.duration, 0.94];
   }
 
   lineOf(view, m) {
@@ -90,28 +93,37 @@ class Tiles {
   }
 
   // Draw messages on a canvas whose left edge is at `origin` of the view.
+  // A second copy is dotted, one that is late or was overtaken is dashed and ends hollow, a lost one ends in a cross.
   paint(view, c, origin, messages) {
     const lines = new Map();
-    const crosses = new Path2D();
+    const crosses = view.path();
     for (const m of messages) {
       const line = this.lineOf(view, m);
       if (!line) continue;
       const { x1, y1, x2, y2 } = line;
-      let path = lines.get(m.type);
-      if (!path) lines.set(m.type, (path = { line: new Path2D(), mark: new Path2D() }));
+      const style = m.copy ? 1 : m.late ? 2 : 0;
+      const key = m.type * STYLES.length + style;
+      let path = lines.get(key);
+      if (!path) lines.set(key, (path = { line: view.path(), mark: view.path() }));
       path.line.moveTo(x1 - origin, y1);
       path.line.lineTo(x2 - origin, y2);
-      if (m.done && m.end !== "deliver") addCross(crosses, x2 - origin, y2, this.dense ? 2.5 : 3.5);
-      else if (m.done && !this.dense) addShape(path.mark, messageLook(m.type), x2 - origin, y2, 2.6);
+      if (m.end !== null && m.end !== "deliver") addCross(crosses, x2 - origin, y2, this.dense ? 2.5 : 3.5);
+      else if (m.end !== null && !this.dense) addShape(path.mark, messageLook(m.type), x2 - origin, y2, style ? 3.2 : 2.6);
     }
     c.lineCap = "round";
-    for (const [type, { line, mark }] of lines) {
-      c.strokeStyle = c.fillStyle = onGround(messageLook(type).colour, view.theme);
+    for (const [key, { line, mark }] of lines) {
+      const style = key % STYLES.length;
+      const colour = onGround(messageLook(Math.floor(key / STYLES.length)).colour, view.theme);
+      c.strokeStyle = colour;
       c.globalAlpha = this.dense ? 0.5 : 0.8;
       c.lineWidth = this.dense ? 1 : 1.4;
+      c.setLineDash(STYLES[style]);
       c.stroke(line);
+      c.setLineDash([]);
       c.globalAlpha = 1;
+      c.fillStyle = style ? view.theme.ground : colour;
       c.fill(mark);
+      if (style) c.stroke(mark);
     }
     c.lineWidth = this.dense ? 1.5 : 2;
     c.strokeStyle = view.theme.bad;
@@ -121,7 +133,7 @@ class Tiles {
   // The message whose line passes the point, or null.
   at(view, px, py) {
     let found = null, nearest = 7;
-    for (const m of this.overlapping(view.model, view.left, view.right)) {
+    for (const m of this.overlapping(view.history, view.left, view.right)) {
       const line = this.lineOf(view, m);
       const away = line ? distanceToLine(px, py, line) : Infinity;
       if (away < nearest) [nearest, found] = [away, m];

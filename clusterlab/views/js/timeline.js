@@ -40,6 +40,16 @@ class Timeline {
   // How many records have happened at a time.
   countAt(atMs) { return firstWhere(this.due.length, (i) => this.due[i] > atMs); }
 
+  // Those that happened in a stretch of time.
+  between(from, to) {
+    const { records, due } = this;
+    const found = [];
+    for (let i = firstWhere(due.length, (i) => due[i] >= from); i < due.length && due[i] <= to; i++) {
+      if (records[i].at_ms >= from) found.push(records[i]);
+    }
+    return found;
+  }
+
   // Where the record with this seq stands, or where it would.
   indexOf(seq) { return placeOf(this.records, seq); }
 
