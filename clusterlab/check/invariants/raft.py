@@ -9,7 +9,8 @@ They read the fields `current_term`, `voted_for`, `log` (entries with a `term`),
 `commit` (with the index). "Committed" is what a server believes to be committed: its log through
 its commit index.
 
-A server that is dead counts with what its disk holds.
+A server that is dead counts with what its disk holds. How logs are compared of which a part is in a
+snapshot says `raft_logs`; what snapshots promise says `raft_snapshots`.
 """
 
 from __future__ import annotations
@@ -17,33 +18,25 @@ from __future__ import annotations
 from itertools import combinations
 from typing import Any, NamedTuple
 
+from clusterlab.check.invariants.raft_logs import (
+    LOG,
+    commit_index,
+    differ_at,
+    entries,
+    lacks,
+    last_index,
+    last_term,
+    offset,
+    servers,
+    told,
+    told_committed,
+)
 from clusterlab.check.properties import Answer, Ghost, Property, always, always_step, sometimes
 from clusterlab.check.world import NodeView, World
 from clusterlab.core.node import NodeId
 from clusterlab.core.quorum import majority
 
 LEADER = "leader"
-
-
-def servers(world: World) -> tuple[NodeView, ...]:
-    """The nodes that are Raft servers."""
-    return world.having("current_term", "log")
-
-
-def committed(server: NodeView) -> tuple[Any, ...]:
-    """The entries that `server` takes for committed."""
-    log: tuple[Any, ...] = server.log
-    return log[: server.commit_index]
-
-
-def is_prefix(a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
-    """Whether `b` begins with `a`."""
-    return b[: len(a)] == a
-
-
-def last_term(log: tuple[Any, ...]) -> int:
-    """The term of the last entry; 0 if there is none."""
-    return log[-1].term if log else 0
 
 
 # --- elections ---------------------------------------------------------------------------------
@@ -98,23 +91,22 @@ def _leader_has_most(world: World) -> Answer:
         if leader.role != LEADER:
             continue
         term = leader.current_term
-        own = _last_of_term(leader.log, term)
+        own = _last_of_term(leader, term)
         for other in everyone:
-            if _last_of_term(other.log, term) > own:
+            if _last_of_term(other, term) > own:
                 return (
                     f"{leader.id} leads in term {term}, and {other.id} has an entry of that term "
-                    f"at index {_last_of_term(other.log, term)}, where the leader has none"
+                    f"at index {_last_of_term(other, term)}, where the leader has none"
                 )
     return True
 
 
-def _last_of_term(log: tuple[Any, ...], term: int) -> int:
-    return max((index for index, entry in enumerate(log, 1) if entry.term == term), default=0)
+def _last_of_term(server: NodeView, term: int) -> int:
+    log = enumerate(entries(server), offset(server) + 1)
+    return max((index for index, entry in log if entry.term == term), default=offset(server))
 
 
-ELECTION_SAFETY_INV = always(
-    "ElectionSafetyInv", _leader_has_most, reads=("current_term", "log", "role")
-)
+ELECTION_SAFETY_INV = always("ElectionSafetyInv", _leader_has_most, reads=(*LOG, "role"))
 """A leader has the entries of its term up to the greatest index: nobody else makes such."""
 
 
@@ -140,19 +132,20 @@ MESSAGE_TERMS = always(
 
 def _logs_match(world: World) -> Answer:
     for a, b in combinations(servers(world), 2):
-        for k in range(min(len(a.log), len(b.log)), 0, -1):
-            if a.log[k - 1].term == b.log[k - 1].term:
-                if a.log[:k] != b.log[:k]:
+        first, last = max(offset(a), offset(b)), min(last_index(a), last_index(b))
+        for k in range(last, first, -1):
+            term = entries(a)[k - offset(a) - 1].term
+            if entries(b)[k - offset(b) - 1].term == term:
+                if differ_at(a, b, k) is not None:
                     return (
-                        f"the logs of {a.id} and {b.id} have entries of term "
-                        f"{a.log[k - 1].term} at index {k}, but differ up to there: "
-                        f"{a.log[:k]} and {b.log[:k]}"
+                        f"the logs of {a.id} and {b.id} have entries of term {term} at index {k}, "
+                        f"but differ up to there: {told(a)} and {told(b)}"
                     )
                 break  # what is equal up to k is equal below it
     return True
 
 
-LOG_MATCHING = always("LogMatching", _logs_match, reads=("current_term", "log"))
+LOG_MATCHING = always("LogMatching", _logs_match, reads=LOG)
 """Figure 3: "if two logs contain an entry with the same index and term, then the logs are identical
 in all entries up through the given index". """
 
@@ -163,14 +156,13 @@ def _leaders_are_complete(world: World) -> Answer:
         if leader.role != LEADER:
             continue
         for other in everyone:
-            entries = committed(other)
             # Whatever a server takes for committed was committed in its term at the latest; a
             # leader of that very term has it too, since it then committed it or began with it.
-            if other.current_term <= leader.current_term and not is_prefix(entries, leader.log):
+            if other.current_term <= leader.current_term and lacks(leader, other):
                 return (
                     f"{leader.id} leads in term {leader.current_term} without what {other.id} "
-                    f"took for committed in term {other.current_term}: its log is {leader.log}, "
-                    f"committed is {entries}"
+                    f"took for committed in term {other.current_term}: its log is {told(leader)}, "
+                    f"committed is {told_committed(other)}"
                 )
     return True
 
@@ -178,7 +170,7 @@ def _leaders_are_complete(world: World) -> Answer:
 LEADER_COMPLETENESS = always(
     "LeaderCompleteness",
     _leaders_are_complete,
-    reads=("current_term", "log", "commit_index", "role"),
+    reads=(*LOG, "commit_index", "role"),
 )
 """Figure 3: "if a log entry is committed in a given term, then that entry will be present in the
 logs of the leaders for all higher-numbered terms". """
@@ -186,79 +178,74 @@ logs of the leaders for all higher-numbered terms". """
 
 def _applied_alike(world: World) -> Answer:
     for a, b in combinations(servers(world), 2):
-        k = min(a.last_applied, b.last_applied)
-        if a.log[:k] != b.log[:k]:
-            at = next(i for i in range(k) if a.log[i] != b.log[i])
-            return (
-                f"{a.id} and {b.id} applied different entries at index {at + 1}: "
-                f"{a.log[at]} and {b.log[at]}"
-            )
+        at = differ_at(a, b, min(a.last_applied, b.last_applied))
+        if at is not None:
+            one, other = (entries(s)[at - offset(s) - 1] for s in (a, b))
+            return f"{a.id} and {b.id} applied different entries at index {at}: {one} and {other}"
     return True
 
 
-STATE_MACHINE_SAFETY = always(
-    "StateMachineSafety", _applied_alike, reads=("current_term", "log", "last_applied")
-)
+STATE_MACHINE_SAFETY = always("StateMachineSafety", _applied_alike, reads=(*LOG, "last_applied"))
 """Figure 3: "if a server has applied a log entry at a given index to its state machine, no other
 server will ever apply a different log entry for the same index". """
 
 
 def _committed_agree(world: World) -> Answer:
     for a, b in combinations(servers(world), 2):
-        one, other = committed(a), committed(b)
-        if not is_prefix(one, other) and not is_prefix(other, one):
-            return f"{a.id} has committed {one}, and {b.id} has committed {other}"
+        at = differ_at(a, b, min(commit_index(a), commit_index(b)))
+        if at is not None:
+            one, other = (entries(s)[at - offset(s) - 1] for s in (a, b))
+            return f"at index {at}, {a.id} has committed {one} and {b.id} {other}"
     return True
 
 
-LOG_INV = always("LogInv", _committed_agree, reads=("current_term", "log", "commit_index"))
+LOG_INV = always("LogInv", _committed_agree, reads=(*LOG, "commit_index"))
 """Of two servers, what one has committed begins what the other has."""
 
 
 def _quorums_hold_committed(world: World) -> Answer:
     everyone = servers(world)
     for server in everyone:
-        entries = committed(server)
-        lacking = [other.id for other in everyone if not is_prefix(entries, other.log)]
+        lacking = [other.id for other in everyone if _lacks_on_disk(other, server)]
         # Some quorum lacks it entirely as soon as those that lack it are a quorum.
         if len(lacking) >= majority(len(everyone)):
             return (
-                f"{server.id} takes {entries} for committed, but {' and '.join(lacking)}, "
-                "who are a majority, do not hold it"
+                f"{server.id} takes {told_committed(server)} for committed, but "
+                f"{' and '.join(lacking)}, who are a majority, do not hold it"
             )
     return True
 
 
-QUORUM_LOG_INV = always(
-    "QuorumLogInv", _quorums_hold_committed, reads=("current_term", "log", "commit_index")
-)
-"""Every quorum has a member that holds everything which any server takes for committed."""
+def _lacks_on_disk(server: NodeView, other: NodeView) -> bool:
+    return lacks(server, other) or offset(server) + len(server.log) < commit_index(other)
+
+
+QUORUM_LOG_INV = always("QuorumLogInv", _quorums_hold_committed, reads=(*LOG, "commit_index"))
+"""Every quorum has a member that holds on its disk what any server takes for committed."""
 
 
 def _committed_is_on_disk(world: World) -> Answer:
     for server in servers(world):
-        if server.commit_index > len(server.log):
-            return (
-                f"{server.id} has committed {server.commit_index} entries and holds "
-                f"{len(server.log)}"
-            )
+        held = offset(server) + len(server.log)
+        if server.commit_index > held:
+            return f"{server.id} has committed {server.commit_index} entries and holds {held}"
     return True
 
 
 COMMITTED_IS_DURABLE = always(
-    "CommittedIsDurable", _committed_is_on_disk, reads=("current_term", "log", "commit_index")
+    "CommittedIsDurable", _committed_is_on_disk, reads=(*LOG, "commit_index")
 )
 """No server has committed more than it has on its disk (after a step, the disk has its log)."""
 
 
 def _better_logs_hold_committed(world: World) -> Answer:
-    everyone = [(s, (last_term(s.log), len(s.log)), committed(s)) for s in servers(world)]
-    for a, better, _ in everyone:
-        for b, than, entries in everyone:
-            if better >= than and not is_prefix(entries, a.log):
+    everyone = [(s, (last_term(s), last_index(s))) for s in servers(world)]
+    for a, better in everyone:
+        for b, than in everyone:
+            if better >= than and lacks(a, b):
                 return (
                     f"{a.id}'s log is at least as up-to-date as {b.id}'s, but lacks what {b.id} "
-                    f"has committed: {a.log} and {entries}"
+                    f"has committed: {told(a)} and {told_committed(b)}"
                 )
     return True
 
@@ -266,26 +253,27 @@ def _better_logs_hold_committed(world: World) -> Answer:
 MORE_UP_TO_DATE_CORRECT = always(
     "MoreUpToDateCorrect",
     _better_logs_hold_committed,
-    reads=("current_term", "log", "commit_index"),
+    reads=(*LOG, "commit_index"),
 )
 """§5.4.1: a log that would win a vote against another holds what the other's server committed."""
 
 
 def _indices_are_ordered(world: World) -> Answer:
     for s in servers(world):
-        if not s.last_applied <= s.commit_index <= len(s.log):
+        applied, last = max(s.last_applied, offset(s)), last_index(s)
+        if not applied <= commit_index(s) <= last:
             return (
-                f"{s.id} has applied {s.last_applied}, committed {s.commit_index} and holds "
-                f"{len(s.log)} entries"
+                f"{s.id} has applied {applied}, committed {commit_index(s)} and holds "
+                f"{last} entries"
             )
-        terms = [entry.term for entry in s.log]
+        terms = [entry.term for entry in entries(s)]
         if terms != sorted(terms):
-            return f"the terms fall along the log of {s.id}: {s.log}"
+            return f"the terms fall along the log of {s.id}: {told(s)}"
         for peer, match in s.match_index.items():
-            if match > len(s.log) or s.next_index[peer] <= match:
+            if match > last or s.next_index[peer] <= match:
                 return (
                     f"{s.id} believes that {peer} matches up to {match} and sends from "
-                    f"{s.next_index[peer]}, with a log of {len(s.log)}"
+                    f"{s.next_index[peer]}, with a log of {last}"
                 )
     return True
 
@@ -293,7 +281,7 @@ def _indices_are_ordered(world: World) -> Answer:
 INDICES_IN_ORDER = always(
     "IndicesInOrder",
     _indices_are_ordered,
-    reads=(*("current_term", "log", "commit_index", "last_applied", "match_index", "next_index"),),
+    reads=(*LOG, "commit_index", "last_applied", "match_index", "next_index"),
 )
 """applied <= commit <= last index; match <= last index; next > match; no term falls in a log."""
 
@@ -304,9 +292,10 @@ INDICES_IN_ORDER = always(
 def _append_only(before: NodeView, after: NodeView) -> Answer:
     if not hasattr(before, "current_term") or not before.role == after.role == LEADER:
         return True
-    if is_prefix(before.log, after.log):
+    kept = last_index(after) >= last_index(before)
+    if kept and differ_at(before, after, last_index(before)) is None:
         return True
-    return f"{after.id} leads, and changes its log from {before.log} to {after.log}"
+    return f"{after.id} leads, and changes its log from {told(before)} to {told(after)}"
 
 
 LEADER_APPEND_ONLY = always_step("LeaderAppendOnly", _append_only)
@@ -339,6 +328,8 @@ def _disk_never_back(before: NodeView, after: NodeView) -> Answer:
         return True
     if after.current_term < before.current_term:
         return f"the term of {after.id} falls from {before.current_term} to {after.current_term}"
+    if offset(after) < offset(before):
+        return f"the snapshot of {after.id} falls from {offset(before)} to {offset(after)}"
     if after.current_term == before.current_term and before.voted_for not in (
         None,
         after.voted_for,
@@ -353,7 +344,7 @@ def _disk_never_back(before: NodeView, after: NodeView) -> Answer:
 MONOTONIC_ACROSS_RESTARTS = always_step(
     "MonotonicAcrossRestarts", _disk_never_back, across_crashes=True
 )
-"""§5.1, §5.2: neither a term nor the vote in it is ever taken back, not even by a crash."""
+"""§5.1, §5.2, §7: no term, no vote in it and no snapshot is taken back, not even by a crash."""
 
 
 # --- a check that sees nothing is worth nothing --------------------------------------------------

@@ -14,7 +14,7 @@ from clusterlab.check.invariants.raft import (
     MONOTONIC,
     QUORUM_LOG_INV,
 )
-from clusterlab.check.invariants.raft import servers as servers_of
+from clusterlab.check.invariants.raft_logs import servers as servers_of
 from clusterlab.check.properties import Answer, always
 from clusterlab.check.world import World
 from clusterlab.core.node import NodeId
