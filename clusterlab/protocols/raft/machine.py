@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from clusterlab.protocols.client import Reply
 from clusterlab.protocols.raft.messages import Command
 from clusterlab.protocols.raft.state import State
@@ -38,3 +40,9 @@ class StateMachine(State):
         # §8: "the state machine tracks the latest serial number processed for each client, along
         # with the associated response"
         return command.serial > self.sessions.get(command.client, (0, None))[0]
+
+    def applied_state(self) -> dict[str, Any]:
+        """The fields that are what the applied entries made of them: all that a snapshot holds."""
+        # Dissertation §5: the sessions belong to it, or a command that was carried out before the
+        # snapshot would be carried out again.
+        return {"machine": self.machine, "sessions": self.sessions}
