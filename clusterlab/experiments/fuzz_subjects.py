@@ -17,6 +17,8 @@ from typing import Any
 from clusterlab.check.invariants import multi_paxos as multi_paxos_invariants
 from clusterlab.check.invariants import paxos as paxos_invariants
 from clusterlab.check.invariants import raft as raft_invariants
+from clusterlab.check.invariants import raft_snapshots
+from clusterlab.check.invariants.raft_logs import differ_at, last_index
 from clusterlab.check.properties import Answer, eventually
 from clusterlab.check.world import NodeView, World
 from clusterlab.core.errors import ScenarioError
@@ -30,6 +32,7 @@ from clusterlab.protocols.multi_paxos import MultiPaxos
 from clusterlab.protocols.paxos import Paxos, Propose
 from clusterlab.protocols.raft import Raft
 from clusterlab.protocols.raft.production import LeasedRaft, ProductionRaft
+from clusterlab.protocols.raft.snapshots import Snapshots
 from clusterlab.protocols.raft.transfer import TransferLeadership
 
 CLIENTS, OPERATIONS = 3, 30
@@ -80,10 +83,11 @@ def _converged(world: World) -> Answer:
     for server in servers:
         if server.leader_id != leader.id:
             return f"{server.id} takes {server.leader_id} for the leader, not {leader.id}"
-        if server.log != leader.log or server.commit_index < len(leader.log):
+        last = last_index(leader)
+        if differ_at(server, leader, last) is not None or server.commit_index < last:
             return (
-                f"{leader.id} leads with {len(leader.log)} entries; {server.id} has "
-                f"{len(server.log)}, of which {server.commit_index} are committed"
+                f"{leader.id} leads with {last} entries; {server.id} has "
+                f"{last_index(server)}, of which {server.commit_index} are committed"
             )
     return True
 
@@ -172,6 +176,20 @@ RAFT_PROPERTIES = (
 )
 
 
+SNAPSHOT_PROPERTIES = (
+    *raft_snapshots.SAFETY,
+    *(raft_snapshots.SNAPSHOT_TAKEN, raft_snapshots.SNAPSHOT_SENT),
+)
+
+
+def _snapshots(node: type[Any], size: int | None) -> tuple[Trial, ...]:
+    """Short logs, so that snapshots are taken, and sent in several messages, all the time."""
+    trials = _raft(node, size, snapshot_entries=6, chunk_pieces=2)
+    return tuple(
+        replace(trial, properties=(*trial.properties, *SNAPSHOT_PROPERTIES)) for trial in trials
+    )
+
+
 SKEW_MAX = 4.0
 """Clocks that a storm makes slow run half as fast as they should, others twice."""
 
@@ -253,7 +271,7 @@ def _paxos(node: type[Any], size: int | None) -> tuple[Trial, ...]:
     return tuple(trial(servers) for servers in ((3, 4) if size is None else (size,)))
 
 
-# --- Multi-Paxos -----------------------------------------------------------------------------------
+# --- Multi-Paxos --------------------------------------------------------------------------------
 
 
 def _caught_up(world: World) -> Answer:
@@ -311,6 +329,7 @@ SUBJECTS: dict[str, Subject] = {
     for one in (
         Subject("raft-leases", LeasedRaft, _leased),
         Subject("raft-production", ProductionRaft, _production),
+        Subject("raft-snapshots", Snapshots, _snapshots),
         Subject("raft", Raft, _raft),
         Subject("paxos", Paxos, _paxos),
         Subject("multipaxos", MultiPaxos, _multi_paxos),

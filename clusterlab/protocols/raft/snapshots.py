@@ -14,7 +14,6 @@ Where it differs from Figure 13:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, NamedTuple, Self
 
 from clusterlab.core.node import Message, NodeId, durable, volatile
@@ -38,6 +37,20 @@ class Snapshot(NamedTuple):
     index: int
     term: int
     data: tuple[Piece, ...]
+
+    def state(self) -> dict[str, Any]:
+        """The fields of which these are the pieces.
+
+        >>> Snapshot(1, 1, pieces({"machine": {"x": 1}, "sessions": {}})).state()
+        {'machine': {'x': 1}, 'sessions': {}}
+        """
+        found: dict[str, Any] = {}
+        for name, key, value in self.data:
+            if key:
+                found[name][key[0]] = unpack(value)
+            else:
+                found[name] = unpack(value)
+        return found
 
 
 class Transfer(NamedTuple):
@@ -127,7 +140,7 @@ class Snapshots(Raft):
 
     def restore(self) -> None:
         """Be where the snapshot was taken."""
-        for name, value in fields(self.snapshot.data).items():
+        for name, value in self.snapshot.state().items():
             setattr(self, name, value)
         # Only what is committed is applied, and only what is applied is in a snapshot.
         self.commit_index = self.last_applied = self.snapshot.index
@@ -261,18 +274,3 @@ def pieces(fields: dict[str, Any]) -> tuple[Piece, ...]:
         found.append(Piece(name, (), pack({})))
         found += [Piece(name, (key,), pack(value[key])) for key in sorted(value, key=sort_key)]
     return tuple(found)
-
-
-def fields(data: Iterable[Piece]) -> dict[str, Any]:
-    """The fields of which these are the pieces.
-
-    >>> fields(pieces({"machine": {"x": 1}, "sessions": {}}))
-    {'machine': {'x': 1}, 'sessions': {}}
-    """
-    found: dict[str, Any] = {}
-    for name, key, value in data:
-        if key:
-            found[name][key[0]] = unpack(value)
-        else:
-            found[name] = unpack(value)
-    return found
