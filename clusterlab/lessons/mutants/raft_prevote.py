@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from clusterlab.check.invariants.raft import ENTRY_COMMITTED, LEADER, LEADER_ELECTED
-from clusterlab.check.invariants.raft import servers as servers_of
+from clusterlab.check.invariants.raft_logs import servers as servers_of
 from clusterlab.check.properties import Answer, Ghost, always, always_step
 from clusterlab.check.world import NodeView, World
 from clusterlab.core.faults import Link, Schedule
