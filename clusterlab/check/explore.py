@@ -54,6 +54,7 @@ from typing import Literal, TypeAlias
 from clusterlab.check.account import Limits, ProgressHook
 from clusterlab.check.budgets import Budgets, Timers, timer_budgets
 from clusterlab.check.crew import Crew, Processes, RayActors
+from clusterlab.check.graph import GRAPH_MAX, graph_of
 from clusterlab.check.hygiene import quick_hygiene
 from clusterlab.check.inboxes import DISCIPLINES
 from clusterlab.check.judge import Judge
@@ -107,6 +108,7 @@ def explore(
     seconds_max: float | None = None,
     progress: ProgressHook = None,
     hygiene: bool = True,
+    keep_graph: bool = False,
 ) -> Report:
     """Look at every state that these nodes can reach, nearest first.
 
@@ -155,6 +157,9 @@ def explore(
         Called with a Progress about once a second; True writes a line to stderr instead.
     hygiene:
         Look first whether the first steps of the nodes make them fit to be checked.
+    keep_graph:
+        Keep the states and the moves between them in `report.graph`, for a picture: of a world of
+        some hundred states (GRAPH_MAX), searched by one process.
 
     Raises ScenarioError for a world that cannot be or a property that raises. An interrupt (Ctrl-C)
     ends the search, and the report says how far it came.
@@ -171,13 +176,18 @@ def explore(
     tables = Tables(locals_, rules, budgets, ghosts)
     judge = Judge(tables, found, prune, goal)
     reductions = reductions_of(tables, judge, partial_order)
+    states_max = min(states_max, GRAPH_MAX) if keep_graph else states_max
     limits_ = Limits(states_max, depth_max, seconds_max)
     parts = (nodes, tables, judge, limits_, progress, reductions)
     crew = _crew(workers, address)
+    if keep_graph and crew is not None:
+        raise ScenarioError("keep_graph needs a search by one process: leave out workers.")
     search = Search(*parts) if crew is None else Spread(*parts, crew=crew)
     invoke = list(invoke)
     report = search.run(_wishes(locals_, invoke), after)
     report.hygiene = quick_hygiene(nodes, invoke) if hygiene else ()
+    if keep_graph:
+        report.graph = graph_of(search, report.path)
     return report
 
 

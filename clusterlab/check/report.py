@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import builtins
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from clusterlab.check.moves import Move
 from clusterlab.check.story import Story, tell
 from clusterlab.core.node import Node
 from clusterlab.core.trace import Trace
+
+if TYPE_CHECKING:
+    from clusterlab.check.graph import StateGraph
 
 VerdictName: TypeAlias = Literal["holds", "violated", "not finished", "reached", "unreachable"]
 
@@ -76,6 +79,8 @@ class Report:
     """What was counted once or left out because it changes no verdict: the reductions."""
     nodes: tuple[Node, ...] = field(default=(), repr=False)
     """What was explored, as it was before the first move."""
+    graph: StateGraph | None = field(default=None, repr=False)
+    """The states and moves, if the search was asked to keep them."""
 
     def story(self) -> Story:
         """The path in words, from the first cause to what it leads to."""
