@@ -6,13 +6,7 @@ Version)", 2014, section 8, and chapter 6 of Ongaro's dissertation (2014).
 The states of the servers are fine in every run; only what the clients were told is not. So the
 search remembers the clients' history as part of the state, and judges it.
 
-Left out, since this Raft sends every read through the log, as every write (R42 is the bug of one
-that does not):
-- R43, a ReadIndex that is answered before the leader has committed an entry of its own term, and
-  R44, one that is answered without asking a quorum: there is no ReadIndex. R42 shows what both
-  lead to, since a leader that reads its own state asks nobody and waits for nothing.
-- R45, a lease as long as the election timeout: there are no leases, and no promise rests on a
-  clock.
+Those whose reads do not go through the log are in `raft_reads.py`.
 """
 
 from __future__ import annotations

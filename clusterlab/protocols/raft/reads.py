@@ -39,8 +39,8 @@ class ReadIndex(Raft):
     # client -> what it asked; those who ask during a round wait for the next and share it
     reads_waiting: dict[NodeId, Request] = volatile({})
     reads_in_round: dict[NodeId, Request] = volatile({})
-    round: int = volatile(0)
-    round_replies: set[NodeId] = volatile(set())
+    read_round: int = volatile(0)
+    read_replies: set[NodeId] = volatile(set())
 
     def on_request(self, src: NodeId, m: Request) -> None:
         """Reads take the short way; writes go through the log."""
@@ -57,7 +57,7 @@ class ReadIndex(Raft):
         """Answer it after a round that begins from now on."""
         self.reads_waiting[client] = m
         if not self.reads_in_round:
-            self.begin_round()
+            self.begin_reads()
 
     def may_read(self) -> bool:
         """Whether this leader knows everything that was ever acknowledged."""
@@ -65,28 +65,28 @@ class ReadIndex(Raft):
         # until it has done so."
         return self.term_at(self.commit_index) == self.current_term
 
-    def begin_round(self) -> None:
+    def begin_reads(self) -> None:
         """Ask all whether this server still leads, on behalf of all reads that wait."""
         if self.reads_waiting and self.may_read():
             # §6.4: "The leader saves its current commit index in a local variable readIndex." There
             # is no need to: here all that is committed is applied at once, and the commit index
             # never falls.
             self.reads_in_round, self.reads_waiting = self.reads_waiting, {}
-            self.open_round()
-            self.ask_round()
-            self.end_round()  # a cluster of one is a majority by itself
+            self.open_reads()
+            self.ask_quorum()
+            self.count_replies()  # a cluster of one is a majority by itself
 
-    def open_round(self) -> None:
+    def open_reads(self) -> None:
         """A new one; nobody but this server has answered it."""
-        self.round += 1
-        self.round_replies = {self.id}
+        self.read_round += 1
+        self.read_replies = {self.id}
 
-    def ask_round(self) -> None:
+    def ask_quorum(self) -> None:
         """Send the round's heartbeat to those who have not answered it."""
         # §6.4: "It issues a new round of heartbeats and waits for their acknowledgments from a
         # majority of the cluster."
-        missing = [peer for peer in self.peers if peer not in self.round_replies]
-        self.broadcast(Heartbeat(self.current_term, self.round), missing)
+        missing = [peer for peer in self.peers if peer not in self.read_replies]
+        self.broadcast(Heartbeat(self.current_term, self.read_round), missing)
 
     def on_heartbeat(self, src: NodeId, m: Heartbeat) -> None:
         """Hear the leader; a deposed one learns the newer term from the reply."""
@@ -96,22 +96,22 @@ class ReadIndex(Raft):
 
     def on_heartbeat_reply(self, src: NodeId, m: HeartbeatReply) -> None:
         """Count it, if it is of this round."""
-        if self.is_current(m.term) and self.role == LEADER and m.round == self.round:
-            self.round_replies.add(src)
-            self.end_round()
+        if self.is_current(m.term) and self.role == LEADER and m.round == self.read_round:
+            self.read_replies.add(src)
+            self.count_replies()
 
-    def end_round(self) -> None:
+    def count_replies(self) -> None:
         """Answer, once a majority has said that there was no newer leader after all these reads."""
         # §6.4: "Once these acknowledgments are received, the leader knows that there could not have
         # existed a leader for a greater term at the moment it sent the heartbeats."
-        if self.reads_in_round and self.is_quorum(self.round_replies):
-            self.close_round()
+        if self.reads_in_round and self.is_quorum(self.read_replies):
+            self.close_reads()
 
-    def close_round(self) -> None:
+    def close_reads(self) -> None:
         """Answer, and begin the next round for those who came meanwhile."""
         reads, self.reads_in_round = self.reads_in_round, {}
         self.answer_reads(reads)
-        self.begin_round()
+        self.begin_reads()
 
     def answer_reads(self, reads: dict[NodeId, Request]) -> None:
         """Look into the state machine, which has applied all that was committed."""
@@ -124,18 +124,18 @@ class ReadIndex(Raft):
         """Reads may have waited for the first entry of this term."""
         super().commit(index)
         if self.role == LEADER and not self.reads_in_round:
-            self.begin_round()
+            self.begin_reads()
 
     def on_heartbeat_due(self, t: HeartbeatDue) -> None:
         """A heartbeat of the round may have been lost."""
         super().on_heartbeat_due(t)
         if self.role == LEADER and self.reads_in_round:
-            self.ask_round()
+            self.ask_quorum()
 
     def forget_leadership(self) -> None:
         """Nobody waits any more; clients ask the next leader."""
         super().forget_leadership()
-        self.reads_waiting, self.reads_in_round, self.round_replies = {}, {}, set()
+        self.reads_waiting, self.reads_in_round, self.read_replies = {}, {}, set()
 
 
 class LeaseOver(Timer):
@@ -154,7 +154,7 @@ class LeaseReads(ReadIndex, CheckQuorum):
 
     clock_rate_bound: float = 1.25
 
-    round_began_ms: int | None = volatile(None)  # of the newest round, by this server's clock
+    lease_began_ms: int | None = volatile(None)  # of the newest round, by this server's clock
     leased: bool = volatile(False)  # a majority has answered that round
 
     def on_start(self) -> None:
@@ -176,37 +176,37 @@ class LeaseReads(ReadIndex, CheckQuorum):
         # promise, and its message may still arrive at any time.
         return (
             self.leased
-            and self.round_began_ms is not None
-            and self.now_ms < self.round_began_ms + self.lease_ms
+            and self.lease_began_ms is not None
+            and self.now_ms < self.lease_began_ms + self.lease_ms
             and self.released_term < self.current_term
         )
 
-    def begin_round(self) -> None:
+    def begin_reads(self) -> None:
         """With a lease, what waits needs no round."""
         if self.has_lease() and self.may_read():
             reads, self.reads_waiting = self.reads_waiting, {}
             self.answer_reads(reads)
         else:
-            super().begin_round()
+            super().begin_reads()
 
-    def open_round(self) -> None:
+    def open_reads(self) -> None:
         """The promises begin when the heartbeats arrive; the lease counts from before they left."""
-        super().open_round()
+        super().open_reads()
         self.leased = False
-        self.round_began_ms = self.now_ms
+        self.lease_began_ms = self.now_ms
         self.set_timer(LeaseOver(), self.lease_ms)
 
-    def close_round(self) -> None:
+    def close_reads(self) -> None:
         """A majority has promised to vote for nobody for a while."""
         self.leased = True
-        super().close_round()
+        super().close_reads()
 
     def on_lease_over(self, t: LeaseOver) -> None:
         """The next read asks again."""
-        self.leased, self.round_began_ms = False, None
+        self.leased, self.lease_began_ms = False, None
 
     def forget_leadership(self) -> None:
         """The lease as well."""
         super().forget_leadership()
-        self.leased, self.round_began_ms = False, None
+        self.leased, self.lease_began_ms = False, None
         self.cancel_timer(LeaseOver())
