@@ -10,12 +10,14 @@ The widget libraries are imported when a picture is first asked for.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 from clusterlab.check.verdict import Verdict
 from clusterlab.core.cluster import Cluster
 from clusterlab.core.errors import TraceError
+from clusterlab.core.node import Node
 from clusterlab.core.trace import Trace
 from clusterlab.views.finding import Finding, Found
 
@@ -46,11 +48,13 @@ def watch(cluster: Cluster, speed: float | None = None) -> ClusterView:
 @overload
 def show(what: Verdict) -> IntervalChart: ...
 @overload
-def show(what: Trace | Found) -> ClusterView: ...
-def show(what: Trace | Found | Verdict) -> ClusterView | IntervalChart:
+def show(what: Trace | Found, nodes: Iterable[Node] = ...) -> ClusterView: ...
+def show(what: Trace | Found | Verdict, nodes: Iterable[Node] = ()) -> ClusterView | IntervalChart:
     """A picture that plays a recorded run, or one that shows why a history is judged as it is.
 
     What a search or a storm found opens at the violation, with its story beside it.
+    With the `nodes` of a run that comes from a file, as they were given to the cluster, all their
+    fields are shown; without them what they saved.
     Raises TraceError if no run shows what was found.
     """
     if isinstance(what, Verdict):
@@ -59,17 +63,18 @@ def show(what: Trace | Found | Verdict) -> ClusterView | IntervalChart:
         return IntervalChart(what)
     from clusterlab.views.cluster_view import ClusterView  # noqa: PLC0415 - widgets load when used
 
-    trace = _run_of(what)
+    trace = _run_of(what, nodes)
     return ClusterView.show(trace, Finding.of(what))
 
 
-def _run_of(what: Trace | Found) -> Trace:
+def _run_of(what: Trace | Found, nodes: Iterable[Node] = ()) -> Trace:
     trace = what if isinstance(what, Trace) else what.trace
     if trace is None:
         raise TraceError(
             "no run shows what was found, since nothing was violated: "
             "print the report, or show a trace."
         )
+    trace.nodes = tuple(node.copy() for node in nodes) or trace.nodes
     return trace
 
 
@@ -80,11 +85,13 @@ def svg_of(what: object) -> str | None:
     return None
 
 
-def save_html(what: Trace | Found, path: str | os.PathLike[str]) -> Path:
+def save_html(
+    what: Trace | Found, path: str | os.PathLike[str], nodes: Iterable[Node] = ()
+) -> Path:
     """Write one HTML file that plays the run in any browser, without a kernel or a network.
 
-    What a search or a storm found opens at the violation, as in `show`.
+    What a search or a storm found opens at the violation, and `nodes` is as in `show`.
     """
     from clusterlab.views.page import save  # noqa: PLC0415 - reads the scripts when used
 
-    return save(_run_of(what), path, finding=Finding.of(what))
+    return save(_run_of(what, nodes), path, finding=Finding.of(what))
