@@ -182,9 +182,9 @@ SNAPSHOT_PROPERTIES = (
 )
 
 
-def _snapshots(node: type[Any], size: int | None) -> tuple[Trial, ...]:
+def _snapshots(node: type[Any], size: int | None, **options: Any) -> tuple[Trial, ...]:
     """Short logs, so that snapshots are taken, and sent in several messages, all the time."""
-    trials = _raft(node, size, snapshot_entries=6, chunk_pieces=2)
+    trials = _raft(node, size, snapshot_entries=6, chunk_pieces=2, **options)
     return tuple(
         replace(trial, properties=(*trial.properties, *SNAPSHOT_PROPERTIES)) for trial in trials
     )
@@ -203,7 +203,7 @@ def _production(node: type[Any], size: int | None, **options: Any) -> tuple[Tria
         wishes = [(name, TransferLeadership(to)) for name, to in zip(names, others, strict=True)]
         return replace(trial, invoke=tuple(2 * wishes))
 
-    return tuple(with_transfers(trial) for trial in _raft(node, size, **options))
+    return tuple(with_transfers(trial) for trial in _snapshots(node, size, **options))
 
 
 def _leased(node: type[Any], size: int | None) -> tuple[Trial, ...]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from clusterlab.protocols.raft.check_quorum import CheckQuorum
 from clusterlab.protocols.raft.prevote import PreVote
 from clusterlab.protocols.raft.reads import LeaseReads, ReadIndex
+from clusterlab.protocols.raft.snapshots import Snapshots
 from clusterlab.protocols.raft.transfer import LeadershipTransfer
 
 
-class ProductionRaft(LeadershipTransfer, ReadIndex, PreVote, CheckQuorum):
-    """Pre-vote, CheckQuorum, leadership transfer, and reads by ReadIndex."""
+class ProductionRaft(LeadershipTransfer, ReadIndex, PreVote, CheckQuorum, Snapshots):
+    """Pre-vote, CheckQuorum, leadership transfer, reads by ReadIndex, and snapshots."""
 
 
 class LeasedRaft(LeaseReads, ProductionRaft):
