@@ -23,6 +23,7 @@ PARTS = {
     "live": "commits",
     "death": "failover",
     "lab": "lab",
+    "pictures": "pictures",
     "check": "explore",
     "world": "world",
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from clusterlab.doctor import find_browser
 from tests.bench.bare_ray import DIRECTORY, FIVE_EMPTY_ACTORS
 from tests.bench.figures import Comparison, Measured, Section, Target
 from tests.bench.machine import Plan, family, is_installed, version
+from tests.bench.notebook import write_notebook
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
@@ -100,30 +100,7 @@ def _write_bare_notebook(folder: Path, ray_folder: str) -> None:
         f"import os\nos.environ[{DIRECTORY!r}] = {ray_folder!r}\n"
         f"{FIVE_EMPTY_ACTORS}\nprint({BARE_SAYS!r})"
     )
-    notebook = {
-        "cells": [
-            {
-                "cell_type": "code",
-                "execution_count": None,
-                "id": "bare",
-                "metadata": {},
-                "outputs": [],
-                "source": cell,
-            }
-        ],
-        "metadata": {
-            "kernelspec": {
-                "display_name": "Python 3 (ipykernel)",
-                "language": "python",
-                "name": "python3",
-            }
-        },
-        "nbformat": 4,
-        "nbformat_minor": 5,
-    }
-    path = folder / "labs" / f"{LAB}_bare" / f"{LAB}_bare.ipynb"
-    path.parent.mkdir(parents=True)
-    path.write_text(json.dumps(notebook), encoding="utf-8")
+    write_notebook(folder, cell, LAB)
 
 
 def _open(browser: str, folder: Path, shown: Callable[[Page], Locator]) -> list[float]:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Locator, Page, expect, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 START_LIMIT_S = 60
@@ -119,8 +119,8 @@ def wait_until_idle(page: Page, limit_s: float = 120) -> None:
     expect(last).to_have_text(re.compile(r"\[\d+\]:"), timeout=limit_s * 1000)
 
 
-def run_cell(page: Page, code: str) -> str:
-    """Run one expression in a new cell at the end, and return what it shows."""
+def add_cell(page: Page, code: str) -> Locator:
+    """Run code in a new cell at the end."""
     scroll_to(page, 1)
     page.locator(".jp-Cell").last.click()
     page.keyboard.press("Escape")
@@ -129,6 +129,12 @@ def run_cell(page: Page, code: str) -> str:
     cell.locator(".cm-content").click()
     page.keyboard.insert_text(code)
     page.keyboard.press("Control+Enter")
+    return cell
+
+
+def run_cell(page: Page, code: str) -> str:
+    """Run one expression in a new cell at the end, and return what it shows."""
+    cell = add_cell(page, code)
     output = cell.locator(".jp-OutputArea-executeResult .jp-OutputArea-output")
     output.wait_for(timeout=60_000)
     return output.inner_text().strip()
