@@ -185,7 +185,7 @@ NO_HOLES = always("ExecutedWithoutHoles", _no_holes, reads=(*SLOTS, "executed"))
 yet to be chosen". """
 
 
-def _executed_once(world: World) -> Answer:
+def _executed_in_order(world: World) -> Answer:
     for replica in replicas(world):
         if replica.id not in world.up:
             continue  # the machine is in memory
@@ -207,8 +207,8 @@ def _executed_once(world: World) -> Answer:
     return True
 
 
-EXECUTED_ONCE = always(
-    "ExecutedOnce", _executed_once, reads=(*SLOTS, "executed", "machine", "sessions")
+EXECUTED_IN_ORDER = always(
+    "ExecutedInOrderOnce", _executed_in_order, reads=(*SLOTS, "executed", "machine", "sessions")
 )
 """A machine is what its snapshot and the slots behind it make of it, each command carried out once,
 though it may have been chosen twice."""
@@ -242,6 +242,6 @@ SLOT_EXECUTED = sometimes(
 
 SAFETY: tuple[Property, ...] = (
     *(AGREEMENT, ONE_VALUE_PER_BALLOT, CHOSEN_IS_KEPT, PROMISED_COVERS_ACCEPTED),
-    *(ACCEPTOR_MONOTONIC, NO_HOLES, EXECUTED_ONCE, EXECUTED_MONOTONIC),
+    *(ACCEPTOR_MONOTONIC, NO_HOLES, EXECUTED_IN_ORDER, EXECUTED_MONOTONIC),
 )
 """Everything that must always hold."""
