@@ -215,9 +215,14 @@ def show_page(chromium: Any, tmp_path: Path) -> Iterator[Callable[..., Screen]]:
     screens: list[Screen] = []
 
     def open_page(
-        trace: Trace, *, live: bool = False, start: str = "end", **options: Any
+        trace: Trace,
+        *,
+        live: bool = False,
+        start: str = "end",
+        values: dict[str, Any] | None = None,
+        **options: Any,
     ) -> Screen:
-        data = {**recorded(trace), "start": start}
+        data = {**recorded(trace), "start": start, "values": values}
         if live:
             now_ms = max((event.at_ms for event in trace), default=0.0)
             data |= {"live": True, "now_ms": now_ms, "can_pace": True, "speed": 0.05}

@@ -11,7 +11,9 @@ import pytest
 from clusterlab.core.trace import Trace
 from clusterlab.views.page import page as page_of
 from clusterlab.views.page import recorded
+from clusterlab.views.values import Values
 from tests.views.conftest import a_run
+from tests.views.test_browser import a_real_run
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -75,3 +77,13 @@ def test_a_button_without_a_name_would_be_found(open_page: Any) -> None:
         "document.querySelector('.clusterlab-view').append(document.createElement('button'))"
     )
     assert any(found.startswith("button-name") for found in complaints(page))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_state_of_the_nodes_has_no_serious_fault(open_page: Any, scheme: str) -> None:
+    trace = a_real_run()
+    page = open_page(trace, scheme, values=Values(trace).saved(0))
+    page.locator(".cl-state > summary").click()
+    page.locator("[data-do=compare]").select_option("n1")
+    page.locator(".cl-log td[data-index]").first.wait_for()
+    assert complaints(page, ".cl-state") == []
