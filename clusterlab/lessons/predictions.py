@@ -84,6 +84,161 @@ PREDICTIONS = {
         "The leader still reaches a majority, so it goes on. "
         "The two on the other side call elections in vain: two votes are not three.",
     ),
+    "14/second-wish": Prediction(
+        "Red is chosen. p2 knows nothing of it, and its user wants green. What does that user get?",
+        (
+            "Green: every proposer gets its own wish.",
+            "Red: somebody will tell p2.",
+            "An error: there is a value already.",
+        ),
+        1,
+        "p2 must ask for promises first, and a majority of the acceptors cannot promise without "
+        "one of them reporting that it has accepted red.",
+    ),
+    "14/forgotten": Prediction(
+        "a1 is dead for good, and p2 comes back with nothing but its round. Its user wants blue. "
+        "What comes back?",
+        (
+            "Blue: nobody is left who remembers the answer.",
+            "Red: the two acceptors that are left tell it.",
+            "Nothing: one acceptor of three is missing.",
+        ),
+        1,
+        "Two of three are a majority, and any two majorities of three share an acceptor. "
+        "What was chosen is on the disk of at least one whom p2 hears.",
+    ),
+    "14/is-it-chosen": Prediction(
+        "p1 has the promises of a majority, and one acceptor of three has accepted red. "
+        "Is red chosen?",
+        (
+            "Yes: a majority has promised.",
+            "No, and it may still be, or never be.",
+            "No, and it never will be.",
+        ),
+        1,
+        "Chosen means accepted by a majority under one ballot. One is no majority of three; "
+        "the next message that arrives may change that.",
+    ),
+    "14/other-quorum": Prediction(
+        "p2 wants green. In one run it hears a1 and a2, in another a2 and a3; "
+        "only a1 has accepted red. What does p2 propose?",
+        (
+            "Red in both runs: red was first.",
+            "Green in both runs: red is not chosen.",
+            "Red where it hears a1, green where it does not.",
+        ),
+        2,
+        "Where red was reported it may have been chosen in the meantime, so p2 may not contradict. "
+        "Where it was not reported, two acceptors have promised to ignore it, so it never can be.",
+    ),
+    "14/skip-phase-1": Prediction(
+        "Proposers send Accept at once, each under a ballot of its own. The acceptors are right. "
+        "What is the worst that can happen?",
+        (
+            "Nothing: the acceptors refuse what is too low.",
+            "It takes longer until a value is chosen.",
+            "Two users are told different values.",
+        ),
+        2,
+        "The acceptors refuse lower ballots only. A higher one that has not asked what was "
+        "accepted overwrites what was chosen.",
+    ),
+    "14/volatile": Prediction(
+        "An acceptor forgets in a crash what it has promised, but not what it has accepted. "
+        "There is one crash. Can two values be chosen?",
+        (
+            "No: what was accepted is still on its disk.",
+            "No: the other two acceptors still know.",
+            "Yes: it can accept what it had promised to refuse.",
+        ),
+        2,
+        "Its promise made a proposer believe that lower ballots are dead. "
+        "Without the promise one of them comes back to life, at this acceptor and one other.",
+    ),
+    "14/duel": Prediction(
+        "Two healthy proposers, three healthy acceptors, no message is lost. "
+        "Can it go on for ever without a value being chosen?",
+        (
+            "No: one of them has the higher ballot and wins.",
+            "No: the acceptors take the first that comes.",
+            "Yes: each can always come in between.",
+        ),
+        2,
+        "A Prepare that arrives before the other's Accept makes that Accept worthless, "
+        "and the other may do the same in return.",
+    ),
+    "14/how-many-prepares": Prediction(
+        "Five replicas, one leader that stays, and a writer. "
+        "How many Prepare messages does each write cost?",
+        (
+            "Four: one to each of the others.",
+            "None: they were sent once, when the leader began.",
+            "One: the leader asks itself.",
+        ),
+        1,
+        "One Prepare names the slot from which on it asks, and the promise holds for all slots "
+        "behind it. Only another leader begins phase 1 again.",
+    ),
+    "15/next-leader": Prediction(
+        "The leader of term 1 is killed. How many servers must vote before another one leads, "
+        "and in which term?",
+        (
+            "Two of the four that are left, in term 1.",
+            "Three of the five, in term 2 or higher.",
+            "All four that are left, in term 2.",
+        ),
+        1,
+        "A majority is counted of all members, dead ones included, or two halves could each have "
+        "one. And a server votes once in a term, so a new leader needs a new term.",
+    ),
+    "15/same-timeout": Prediction(
+        "All five wait exactly 200 ms for a leader before they stand themselves. "
+        "When is a leader elected?",
+        (
+            "After 200 ms: the first to stand wins.",
+            "After a few terms: one of them is a little quicker.",
+            "Never, as far as we watched.",
+        ),
+        2,
+        "All stand at once and vote for themselves, and they do so again in the next term. "
+        "Nothing tells them apart but chance, and chance was taken away.",
+    ),
+    "15/stale-log": Prediction(
+        "A server that missed two writes stands, in a term that is higher than everybody's. "
+        "The other one that is up has the writes. What happens?",
+        (
+            "It leads: the higher term wins.",
+            "It gets no vote, but the other moves on to its term.",
+            "It gets no vote, and the other ignores its term as well.",
+        ),
+        1,
+        "Every message with a higher term is believed as far as the term goes. "
+        "The vote is another matter: it goes only to a log that is at least as up-to-date.",
+    ),
+    "15/comes-back": Prediction(
+        "A follower is cut off for three seconds, while the others are served by their leader. "
+        "Then its cable is plugged in again. What do the others notice?",
+        (
+            "Nothing: they have a leader.",
+            "It asks for votes in vain, and the leader goes on.",
+            "Their leader steps down, and there is an election.",
+        ),
+        2,
+        "Alone it stood again and again, and each time raised its term. "
+        "A leader that meets a higher term follows, although nothing was wrong with it.",
+    ),
+    "15/no-restriction": Prediction(
+        "Three servers that vote for whoever asks first, whatever is in its log. One entry is "
+        "committed. Can it be lost without any disk being lost?",
+        (
+            "No: a majority has it on disk.",
+            "Yes: somebody without it can lead, and overwrite it.",
+            "Only if two servers die.",
+        ),
+        1,
+        "A leader makes the logs of the others like its own. "
+        "If it lacks a committed entry, so will they.",
+    ),
 }
 
 
