@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
+from clusterlab.core.effects import Env
 from clusterlab.core.history import Invoke
 from clusterlab.core.node import (
     WORLD,
@@ -46,6 +47,9 @@ M = TypeVar("M", bound=Message)
 class Bench:
     """A node, and the effects of its last step."""
 
+    now_ms = 0
+    """What its clock shows."""
+
     def __init__(self, node: Node, **fields: Any) -> None:
         for name, value in fields.items():
             setattr(node, name, value)
@@ -66,7 +70,7 @@ class Bench:
         return self._step(Start())
 
     def _step(self, event: Any) -> Bench:
-        self.node, self.effects = step(self.node, event)
+        self.node, self.effects = step(self.node, event, Env(self.now_ms))
         return self
 
     # --- what the last step did ---

@@ -26,9 +26,9 @@ class CheckQuorum(Contact):
             # timeout of hearing from a current leader, it does not update its term or grant its
             # vote"
             return
-        super().on_message(src, m)
         if self.role == LEADER and src in self.peers and self.is_current(getattr(m, "term", 0)):
             self.heard.add(src)
+        super().on_message(src, m)
 
     def become_leader(self) -> None:
         """Begin to count."""
