@@ -11,7 +11,11 @@
 
 from clusterlab.experiments.base import Check, Experiment, Outcome, Prediction, Story
 from clusterlab.experiments.raft_failover import RaftFailover
-from clusterlab.experiments.split_brain import SplitBrainNaive, SplitBrainWitness
+from clusterlab.experiments.split_brain import (
+    SplitBrainMajority,
+    SplitBrainNaive,
+    SplitBrainWitness,
+)
 from clusterlab.experiments.split_brain_disk import (
     SplitBrainFencing,
     SplitBrainLeasePause,
@@ -26,6 +30,7 @@ CATALOGUE: dict[str, type[Experiment]] = {
         RaftFailover,
         SplitBrainNaive,
         SplitBrainWitness,
+        SplitBrainMajority,
         SplitBrainSharedStorage,
         SplitBrainReservation,
         SplitBrainLeasePause,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,11 +48,17 @@ def _count(number: int, noun: str, does: str, they: str | None = None) -> str:
     return f"{number:,} {noun}{'s' * (number > 1)} {does if number == 1 else they or does}"
 
 
-def divergent_keys(*logs: Iterable[Record]) -> tuple[str, ...]:
-    """The keys under which these logs, carried out, do not all have the same value."""
-    stores = [_store(log) for log in logs]
-    keys = sorted({key for store in stores for key in store})
-    return tuple(key for key in keys if len({repr(store.get(key)) for store in stores}) > 1)
+def divergent_keys(one: Sequence[Record], other: Sequence[Record]) -> tuple[str, ...]:
+    """The keys that have two values in logs which have grown apart.
+
+    A log that is the beginning of the other is late, and nothing more.
+    """
+    together = min(len(one), len(other))
+    if one[:together] == other[:together]:
+        return ()
+    mine, yours = _store(one), _store(other)
+    keys = sorted({*mine, *yours})
+    return tuple(key for key in keys if mine.get(key) != yours.get(key))
 
 
 def _store(log: Iterable[Record]) -> dict[str, Any]:

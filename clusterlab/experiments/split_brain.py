@@ -8,13 +8,15 @@ from typing import ClassVar
 from clusterlab.check.linearizability import check_linearizability
 from clusterlab.core.cluster import Cluster
 from clusterlab.core.errors import LimitReached
-from clusterlab.core.history import Operation
 from clusterlab.core.network import Network
 from clusterlab.core.node import Node, NodeId
-from clusterlab.core.spec import CompareAndSet, KeyValue, Put
+from clusterlab.core.spec import KeyValue
 from clusterlab.experiments.base import Check, Experiment, Prediction, Story
+from clusterlab.experiments.damage import Damage, divergent_keys, lost_writes, wrote
 from clusterlab.protocols.client import Client, mixed_workload
 from clusterlab.protocols.primary_backup import PrimaryBackup, Witnessed
+from clusterlab.protocols.records import Record
+from clusterlab.protocols.replicated_log import Replica
 
 CUT_MS = 1500
 KEYS = ("x", "y")
@@ -53,6 +55,7 @@ class SplitBrain(Experiment):
         story.say(f"the network is cut: {' | '.join(' '.join(side) for side in sides)}")
         cluster.run(CUT_MS)
         self.healed_ms = cluster.now_ms
+        self.divergent = divergent_keys(*(self.committed(cluster, node) for node in ("n1", "n2")))
         serving = [node for node in cluster.servers if cluster.status(node)["role"] == "leader"]
         story.say(f"{' and '.join(serving)} call themselves primary")
         cluster.heal()
@@ -63,11 +66,21 @@ class SplitBrain(Experiment):
             return
         cluster.run(500)
         story.say(f"{cluster.leader()} serves")
+        story.say(str(self.damage(cluster)))
+
+    data: ClassVar[tuple[NodeId, ...]] = ("n1", "n2")
+    """Who keeps data."""
+    divergent: tuple[str, ...] = ()
+
+    def committed(self, cluster: Cluster, node: NodeId) -> tuple[Record, ...]:
+        """What that server told its clients is done."""
+        state = cluster.state(node)
+        return tuple(state["log"][: state.get("committed", 0)])
 
     def is_whole(self, cluster: Cluster) -> bool:
-        """Whether one server leads and the other follows it."""
-        shown = [cluster.status(node) for node in ("n1", "n2")]
-        return sorted(s["role"] for s in shown) == ["backup", "leader"]
+        """Whether one server leads and the others follow it."""
+        roles = [cluster.status(node)["role"] for node in self.data]
+        return sorted(roles) == ["backup"] * (len(roles) - 1) + ["leader"]
 
     def served(self, cluster: Cluster) -> dict[NodeId, int]:
         """How many operations each client got done during the cut."""
@@ -77,13 +90,11 @@ class SplitBrain(Experiment):
                 done[op.client] += 1
         return done
 
-    def lost(self, cluster: Cluster) -> list[Operation]:
-        """Acknowledged writes that are not in the log of whoever leads in the end."""
+    def damage(self, cluster: Cluster) -> Damage:
+        """What differed when it healed, and what is not in the log of whoever leads in the end."""
         leader = cluster.leader()
-        if leader is None:
-            return []
-        kept = {record.operation for record in cluster.state(leader)["log"]}
-        return [op for op in cluster.history.ok() if wrote(op) and op.call not in kept]
+        kept = cluster.state(leader)["log"] if leader is not None else ()
+        return Damage(self.divergent, lost_writes(cluster, kept))
 
 
 class SplitBrainNaive(SplitBrain):
@@ -121,7 +132,7 @@ class SplitBrainNaive(SplitBrain):
     def checks(self, cluster: Cluster) -> list[Check]:
         """What is expected: that it goes wrong, and how."""
         done = self.served(cluster)
-        lost = self.lost(cluster)
+        lost = self.damage(cluster).lost
         verdict = check_linearizability(cluster.history, KeyValue())
         first = f", first {lost[0]}" if lost else ""
         return [
@@ -175,34 +186,73 @@ class SplitBrainWitness(SplitBrain):
 
     def checks(self, cluster: Cluster) -> list[Check]:
         """What is expected: one side pays with its availability, nothing is lost."""
-        done = self.served(cluster)
-        lost = self.lost(cluster)
-        verdict = check_linearizability(cluster.history, KeyValue())
-        writes = sum(wrote(op) for op in cluster.history.ok())
-        return [
-            Check(
-                "one side served during the cut, the other refused",
-                done["c1"] == 0 < done["c2"],
-                f"{done['c1']} and {done['c2']} operations were acknowledged",
-            ),
-            Check(
-                "no acknowledged write is lost",
-                not lost and writes > 0,
-                f"{len(lost)} of {writes} are gone",
-            ),
-            Check("history linearizable", verdict.valid is True, verdict.explain()),
-            one_in_the_end(self, cluster),
-        ]
+        return one_side_serves(self, cluster)
 
 
-def wrote(operation: Operation) -> bool:
-    """Whether an acknowledged operation wrote something."""
-    call = operation.call
-    return isinstance(call, Put) or (isinstance(call, CompareAndSet) and operation.value is True)
+class SplitBrainMajority(SplitBrain):
+    """Three servers with data: what a majority has counts, and there is only one majority."""
+
+    name: ClassVar[str] = "split-brain-majority"
+    question: ClassVar[str] = (
+        "Three servers keep the data, and the primary is cut off from the two others: who goes on?"
+    )
+    prediction: ClassVar[Prediction] = Prediction(
+        "A write counts when two of three have it. The primary is cut off, alone; it is healthy, "
+        "and its clients reach it. What do they see during the cut?",
+        (
+            "It serves them: it is the primary, and has all data.",
+            "It answers reads, but no writes.",
+            "It acknowledges nothing, since nobody else has what it writes.",
+            "It stops at once, since it knows that it is cut off.",
+        ),
+        2,
+        "One of three is no majority. The primary need not know what is wrong: it waits for a "
+        "second copy, and as long as that does not come nobody is told that anything is done. "
+        "Even a read has to wait, for somebody else may have written meanwhile.",
+    )
+    source: ClassVar[str] = (
+        "Thomas 1979, A Majority Consensus Approach to Concurrency Control; "
+        "Oki and Liskov 1988, Viewstamped Replication"
+    )
+    data: ClassVar[tuple[NodeId, ...]] = ("n1", "n2", "n3")
+
+    def nodes(self) -> list[Node]:
+        """Three replicas and their controller."""
+        return Replica.group(3)
+
+    def sides(self) -> tuple[list[NodeId], list[NodeId]]:
+        """The primary alone."""
+        return ["n1"], ["n2", "n3", "m"]
+
+    def checks(self, cluster: Cluster) -> list[Check]:
+        """What is expected: one side pays with its availability, nothing is lost."""
+        return one_side_serves(self, cluster)
+
+
+def one_side_serves(experiment: SplitBrain, cluster: Cluster) -> list[Check]:
+    """One side pays with its availability, nothing is lost."""
+    done = experiment.served(cluster)
+    lost = experiment.damage(cluster).lost
+    verdict = check_linearizability(cluster.history, KeyValue())
+    writes = sum(wrote(op) for op in cluster.history.ok())
+    return [
+        Check(
+            "one side served during the cut, the other refused",
+            done["c1"] == 0 < done["c2"],
+            f"{done['c1']} and {done['c2']} operations were acknowledged",
+        ),
+        Check(
+            "no acknowledged write is lost",
+            not lost and writes > 0,
+            f"{len(lost)} of {writes} are gone",
+        ),
+        Check("history linearizable", verdict.valid is True, verdict.explain()),
+        one_in_the_end(experiment, cluster),
+    ]
 
 
 def one_in_the_end(experiment: SplitBrain, cluster: Cluster) -> Check:
-    """After the healing one server leads and both have its log."""
-    logs = {node: len(cluster.state(node)["log"]) for node in ("n1", "n2")}
+    """After the healing one server leads and the others follow it."""
+    logs = {node: len(cluster.state(node)["log"]) for node in experiment.data}
     told = ", ".join(f"{node} has {length} records" for node, length in logs.items())
     return Check("one primary in the end", experiment.is_whole(cluster), told)

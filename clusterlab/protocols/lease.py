@@ -51,6 +51,11 @@ class Leased(LockClient, DiskServer):
         else:
             self.mount(token)
 
+    def serve(self) -> None:
+        """Unless the disk took so long to answer that the lease is over."""
+        if self.has_lease():
+            super().serve()
+
     def unlocked(self) -> None:
         """Take no more requests; what is on its way to the disk cannot be called back."""
         self.unmount()

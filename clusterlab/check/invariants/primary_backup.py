@@ -7,9 +7,11 @@ Kleppmann, "How to do distributed locking", 2016 (fencing tokens).
 | what | is |
 |---|---|
 | field `role` | "leader" of whoever serves |
+| field `epoch` | of whoever serves, if epochs are noted: a deposed primary may not know it yet |
 | field `log` | records, each with the `client` and the `operation` that it stems from |
 | note `leader` | the epoch, from a node that begins to serve |
 | note `applied` | the token of a write, from the resource that carries it out |
+| note `granted` | (to whom, the token), from the service that grants a lock |
 | note `lease` | a Lease, from a node that has one |
 | notes `invoke`, `return` | what clients ask and are told; every client makes them |
 """
@@ -75,15 +77,19 @@ class Told(NamedTuple):
 
     waiting: frozenset[tuple[NodeId, Any]] = frozenset()
     acked: frozenset[tuple[NodeId, Any]] = frozenset()
+    newest: int | None = None
+    """The highest epoch in which anybody began to serve."""
 
 
 def _listen(ghost: Told, node: NodeId, name: str, data: Any) -> Told:
+    if name == "leader":
+        return ghost._replace(newest=max(data, ghost.newest or 0))
     if name == "invoke":
-        return Told(ghost.waiting | {(node, data)}, ghost.acked)
+        return ghost._replace(waiting=ghost.waiting | {(node, data)})
     if name == "return":
         over = frozenset(pair for pair in ghost.waiting if pair[0] == node)
         done = over if data[0] == "ok" else frozenset()
-        return Told(ghost.waiting - over, ghost.acked | done)
+        return ghost._replace(waiting=ghost.waiting - over, acked=ghost.acked | done)
     return ghost
 
 
@@ -94,13 +100,18 @@ def _acked_is_kept(world: World) -> Answer:
     for node in world.having("role", "log"):
         if node.role != SERVING or node.id not in world.up:
             continue
+        newest = world.ghost.newest
+        if newest is not None and getattr(node, "epoch", newest) < newest:
+            continue  # deposed: it can acknowledge nothing any more, and does not know it
         has = {(getattr(r, "client", None), getattr(r, "operation", None)) for r in node.log}
         for client, operation in sorted(world.ghost.acked - has, key=repr):
             return f"{node.id} serves without {client}'s {operation!r}, which was acknowledged"
     return True
 
 
-ACKED_IS_KEPT = always("AckedIsKept", _acked_is_kept, ghost=ACKNOWLEDGED, reads=("role", "log"))
+ACKED_IS_KEPT = always(
+    "AckedIsKept", _acked_is_kept, ghost=ACKNOWLEDGED, reads=("role", "epoch", "log")
+)
 """Durability: what a client was told is done is in the log of every server that serves later. For
 worlds with fewer faults than the protocol tolerates, and logs that are not cut off in front."""
 
@@ -135,6 +146,21 @@ FENCING = always("Fencing", _tokens_never_fall, ghost=Ghost(Applied(), _apply), 
 """A resource applies tokens in an order that never falls: whoever lost the lock is kept out."""
 
 
+def _granted(ghost: tuple[Any, ...], node: NodeId, name: str, data: Any) -> tuple[Any, ...]:
+    return (*ghost, data) if name == "granted" else ghost
+
+
+def _grants_grow(world: World) -> Answer:
+    for (one, before), (other, token) in pairwise(world.ghost):
+        if token <= before:
+            return f"{other} is granted the lock with token {token}, after {one} with {before}"
+    return True
+
+
+GRANTS_GROW = always("GrantsGrow", _grants_grow, ghost=Ghost((), _granted), reads=())
+"""Each grant of a lock has a token above all earlier ones, so that it can be told from them."""
+
+
 class Lease(NamedTuple):
     """From when to when, by the clock that all share, its holder believes that it has the lease."""
 
@@ -162,6 +188,7 @@ LEASES_DISJOINT = always(
 """No two nodes hold the lease at one time, within the bound on clocks that the world assumes."""
 
 SAFETY: tuple[Property, ...] = (
-    *(ONE_PRIMARY, ONE_WRITER_PER_EPOCH, EPOCHS_GROW, ACKED_IS_KEPT, FENCING, LEASES_DISJOINT),
+    *(ONE_PRIMARY, ONE_WRITER_PER_EPOCH, EPOCHS_GROW, ACKED_IS_KEPT),
+    *(FENCING, GRANTS_GROW, LEASES_DISJOINT),
 )
 """Everything that must always hold; leave out what your protocol does not promise."""
