@@ -162,7 +162,7 @@ def _recorded(page: Page, folder: Path, events: int, seconds: float) -> list[Com
             f"{what}: to its first frame",
             "s",
             Measured.of([took_s]),
-            target=soon if short else None,
+            target=soon,
         ),
         Comparison("  frames while scrubbing", "1/s", _per_second(scrubbed), target=smooth),
     ]
