@@ -151,7 +151,7 @@ def _recorded(page: Page, folder: Path, events: int, seconds: float) -> list[Com
     took_s = (shown_ms - float(asked.read_text())) / 1000
     page.wait_for_timeout(500)
     scrubbed: list[Any] = page.evaluate(f"bench.scrub({seconds})")
-    run_cell(page, "view.close()")
+    run_cell(page, "view.close(); 1")
     soon, smooth = (
         Target("ours", OPEN_S, at_least=False),
         Target("ours", SCRUB_PER_S, at_least=True),
