@@ -6,12 +6,14 @@ A proposal number is a `Ballot` here, so that no two proposers own the same one.
 Where it differs from the paper:
 - An acceptor that turns a request down says so (`Nack`), as section 2.2 recommends; it is an
   optimisation that safety does not need.
-- Instead of one distinguished proposer (section 2.4), anyone may propose; who fails waits for a
-  time drawn at random, so that duels end.
+- Anyone may propose; who fails waits for a time drawn at random, and longer each time if so
+  configured, so that duels end. The distinguished proposer of section 2.4 is in `distinguished.py`.
+- Which acceptors are enough in which phase may be chosen, as in "Flexible Paxos" (Howard, Malkhi
+  and Spiegelman 2016); without a choice it is any majority, as in the paper.
 - A proposer is a learner too: it has a user to tell what was chosen.
 - Phase 2 goes to all acceptors, not only to those that promised; the paper allows any set.
 
-Left out, for later: many decisions in a row (section 3).
+Many decisions in a row (section 3) are in `multi_paxos`.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from typing import Any, NamedTuple, Self, cast
 
 from clusterlab.core.history import Invoke, Invoked, Returned
 from clusterlab.core.node import WORLD, Delay, Message, Node, NodeId, Timer, durable, volatile
-from clusterlab.core.quorum import is_majority
+from clusterlab.core.quorum import Flexible, is_majority
 
 
 class Ballot(NamedTuple):
@@ -38,6 +40,9 @@ class Ballot(NamedTuple):
 
 ZERO = Ballot(0, "")
 """Lower than every ballot that is used."""
+
+LONGEST_WAIT = 16
+"""However often it has failed, a proposer waits at most so many times its first wait."""
 
 
 class Proposal(NamedTuple):
@@ -161,9 +166,12 @@ class Learner(Node):
     ----------
     acceptors:
         All of them.
+    quorums:
+        Which of them are enough in phase 1 and in phase 2; None: any majority.
     """
 
     acceptors: tuple[NodeId, ...]
+    quorums: Flexible | None = None
 
     votes: dict[Ballot, set[NodeId]] = volatile({})
     chosen: Proposal | None = volatile(None)
@@ -179,7 +187,9 @@ class Learner(Node):
             self.learn(Proposal(m.ballot, m.value))
 
     def has_quorum(self, votes: Collection[NodeId]) -> bool:
-        """Whether these acceptors are a majority."""
+        """Whether these acceptors are enough to choose a value."""
+        if self.quorums is not None:
+            return self.quorums.phase_2.is_quorum(votes)
         return is_majority(votes, self.acceptors)
 
     def learn(self, proposal: Proposal) -> None:
@@ -204,10 +214,14 @@ class Proposer(Learner):
     acceptors:
         All of them.
     retry_ms:
-        After this long without success it tries a higher ballot; after a refusal likewise.
+        After this long without success it tries a higher ballot; after a refusal likewise. Two
+        proposers with one fixed time here may overtake each other for ever.
+    back_off:
+        Each further wait for the same wish is so many times as long as the one before.
     """
 
     retry_ms: Delay = (100, 300)
+    back_off: int = 1
 
     # §2.5: "Each proposer remembers (in stable storage) the highest-numbered proposal it has tried
     # to issue and begins phase 1 with a higher proposal number than any it has already used."
@@ -216,6 +230,7 @@ class Proposer(Learner):
     ballot: Ballot | None = volatile(None)  # None: not in phase 1 or 2 of any
     promises: dict[NodeId, Proposal | None] = volatile({})
     proposed: Proposal | None = volatile(None)  # what was sent in phase 2 of this ballot
+    tries: int = volatile(0)  # ballots begun for this wish
     wish: Propose | None = volatile(None)
     wishes: tuple[Message, ...] = volatile(())  # those that wait for their turn
 
@@ -231,6 +246,7 @@ class Proposer(Learner):
             wish, self.wishes = self.wishes[0], self.wishes[1:]
             assert type(wish).__name__ == "Propose", f"a proposer takes Propose(value), not {wish}"
             self.wish = cast(Propose, wish)
+            self.tries = 0
             self.send(WORLD, Invoked(wish))
             if self.chosen is None:
                 self.begin()
@@ -243,8 +259,17 @@ class Proposer(Learner):
         # to a majority of acceptors." Here to all: a majority will answer.
         self.ballot = self.next_ballot()
         self.promises, self.proposed = {}, None
-        self.set_timer(ProposalOverdue(), self.retry_ms)
+        self.tries += 1
+        self.set_timer(ProposalOverdue(), self.wait_ms())
         self.broadcast(Prepare(self.ballot), self.acceptors)
+
+    def wait_ms(self) -> Delay:
+        """How long it waits for success, or after a refusal."""
+        factor = min(self.back_off ** max(0, self.tries - 1), LONGEST_WAIT)
+        if isinstance(self.retry_ms, int):
+            return self.retry_ms * factor
+        low, high = self.retry_ms
+        return low * factor, high * factor
 
     def next_ballot(self) -> Ballot:
         """A number that nobody has used."""
@@ -256,11 +281,17 @@ class Proposer(Learner):
         if not self.is_current(m.ballot) or self.proposed is not None:
             return
         self.promises[src] = m.accepted
-        if self.has_quorum(self.promises):
+        if self.has_promises(self.promises):
             self.proposed = Proposal(m.ballot, self.pick_value())
             # §2.2: "This need not be the same set of acceptors that responded to the initial
             # requests."
             self.broadcast(Accept(m.ballot, self.proposed.value), self.acceptors)
+
+    def has_promises(self, promised: Collection[NodeId]) -> bool:
+        """Whether these acceptors are enough to propose a value."""
+        if self.quorums is not None:
+            return self.quorums.phase_1.is_quorum(promised)
+        return self.has_quorum(promised)
 
     def is_current(self, ballot: Ballot) -> bool:
         """Whether an answer belongs to the ballot that is on; another says nothing about it."""
@@ -273,6 +304,10 @@ class Proposer(Learner):
         reported = [proposal for proposal in self.promises.values() if proposal is not None]
         if reported:
             return max(reported, key=lambda proposal: proposal.ballot).value
+        return self.free_value()
+
+    def free_value(self) -> Any:
+        """What a ballot carries that may carry any value."""
         assert self.wish is not None
         return self.wish.value
 
@@ -283,7 +318,7 @@ class Proposer(Learner):
         if self.is_current(m.ballot) and m.promised > m.ballot:
             self.round = max(self.round, m.promised.round)
             self.ballot = None
-            self.set_timer(ProposalOverdue(), self.retry_ms)
+            self.set_timer(ProposalOverdue(), self.wait_ms())
 
     def on_proposal_overdue(self, t: ProposalOverdue) -> None:
         """Try again with a higher ballot, as long as nothing is known to be chosen."""
@@ -338,10 +373,8 @@ class Paxos(Acceptor, Proposer):
         return Acceptor.status(self)
 
 
-def roles(
-    proposers: int = 2, acceptors: int = 3, learners: int = 1, *, retry_ms: Delay = (100, 300)
-) -> list[Node]:
-    """Separate nodes for each role: p1, p2, ..., a1, a2, ..., l1, ...
+def roles(proposers: int = 2, acceptors: int = 3, learners: int = 1, **options: Any) -> list[Node]:
+    """Separate nodes for each role: p1, p2, ..., a1, a2, ..., l1, ...; options for the proposers.
 
     >>> [node.id for node in roles()]
     ['p1', 'p2', 'a1', 'a2', 'a3', 'l1']
@@ -351,7 +384,7 @@ def roles(
         for letter, count in (("p", proposers), ("a", acceptors), ("l", learners))
     )
     return [
-        *(Proposer(name, acceptors=a, retry_ms=retry_ms) for name in p),
+        *(Proposer(name, acceptors=a, **options) for name in p),
         *(Acceptor(name, learners=p + n) for name in a),
         *(Learner(name, acceptors=a) for name in n),
     ]
