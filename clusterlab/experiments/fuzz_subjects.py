@@ -31,7 +31,7 @@ from clusterlab.protocols.client import Client, Workload, mixed_workload, scramb
 from clusterlab.protocols.multi_paxos import MultiPaxos
 from clusterlab.protocols.paxos import Paxos, Propose
 from clusterlab.protocols.raft import Raft
-from clusterlab.protocols.raft.production import LeasedRaft, ProductionRaft
+from clusterlab.protocols.raft.production import AsyncProductionRaft, LeasedRaft, ProductionRaft
 from clusterlab.protocols.raft.snapshots import Snapshots
 from clusterlab.protocols.raft.transfer import TransferLeadership
 
@@ -328,6 +328,7 @@ SUBJECTS: dict[str, Subject] = {
     one.name: one
     for one in (
         Subject("raft-leases", LeasedRaft, _leased),
+        Subject("raft-disk", AsyncProductionRaft, partial(_production, sync_ms=(1, 60))),
         Subject("raft-production", ProductionRaft, _production),
         Subject("raft-snapshots", Snapshots, _snapshots),
         Subject("raft", Raft, _raft),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from clusterlab.protocols.raft.async_disk import AsyncDisk
 from clusterlab.protocols.raft.check_quorum import CheckQuorum
 from clusterlab.protocols.raft.prevote import PreVote
 from clusterlab.protocols.raft.reads import LeaseReads, ReadIndex
@@ -11,6 +12,10 @@ from clusterlab.protocols.raft.transfer import LeadershipTransfer
 
 class ProductionRaft(LeadershipTransfer, ReadIndex, PreVote, CheckQuorum, Snapshots):
     """Pre-vote, CheckQuorum, leadership transfer, reads by ReadIndex, and snapshots."""
+
+
+class AsyncProductionRaft(AsyncDisk, ProductionRaft):
+    """The same with a disk that writes while the server goes on."""
 
 
 class LeasedRaft(LeaseReads, ProductionRaft):

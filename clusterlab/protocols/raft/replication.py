@@ -47,7 +47,7 @@ class Replication(StateMachine):
     def append(self, entries: tuple[Entry, ...]) -> None:
         """Append to this leader's log, and send to all who are free."""
         assert self.role == LEADER, "only a leader appends"
-        self.log += entries
+        self.store(entries)
         for peer in self.peers:
             self.replicate(peer)
         self.advance_commit_index()  # a cluster of one is a majority by itself
@@ -131,7 +131,7 @@ class Replication(StateMachine):
 
     def held_by_quorum(self) -> int:
         """The greatest index up to which a majority holds this leader's log."""
-        held = sorted((self.last_log_index, *self.match_index.values()), reverse=True)
+        held = sorted((self.synced_index, *self.match_index.values()), reverse=True)
         return held[self.quorum - 1]
 
     def may_commit(self, index: int) -> bool:
@@ -198,7 +198,7 @@ class Replication(StateMachine):
                 # terms), delete the existing entry and all that follow it (§5.3)"
                 self.truncate(index - 1)
                 # Fig. 2: "Append any new entries not already in the log"
-                self.log += entries[i:]
+                self.store(entries[i:])
                 return
         # All were there: a repetition, or older than what came since. What follows stays.
 
@@ -207,4 +207,4 @@ class Replication(StateMachine):
         if last < self.last_log_index:
             assert last >= self.commit_index, f"entry {last + 1} is committed and must stay"
             self.note("truncate", last)
-            self.log = self.log[: last - self.offset]
+            self.rewrite(self.log[: last - self.offset])

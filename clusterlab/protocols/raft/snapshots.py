@@ -110,7 +110,6 @@ class Snapshots(Raft):
         # §7: "Raft also includes a small amount of metadata in the snapshot: the last included
         # index [...] and the last included term. These are preserved to support the AppendEntries
         # consistency check for the first log entry following the snapshot".
-        assert index >= self.offset, f"entry {index} is gone: the log begins behind {self.offset}"
         return self.snapshot.term if index == self.offset else super().term_at(index)
 
     def commit(self, index: int) -> None:
@@ -126,12 +125,13 @@ class Snapshots(Raft):
         # the last included index, as well as any prior snapshot."
         index = self.last_applied
         snapshot = Snapshot(index, self.term_at(index), pieces(self.applied_state()))
-        self.replace_log(snapshot, self.entries_after(index))
+        self.replace(snapshot, self.entries_after(index))
         self.note("snapshot", index)
 
-    def replace_log(self, snapshot: Snapshot, rest: tuple[Entry, ...]) -> None:
+    def replace(self, snapshot: Snapshot, rest: tuple[Entry, ...]) -> None:
         """From now on the log is this snapshot and what follows it: one write to the disk."""
-        self.snapshot, self.log = snapshot, rest
+        self.rewrite(rest)
+        self.snapshot = snapshot
 
     def on_start(self) -> None:
         """Begin with what the snapshot holds: the entries before it are gone."""
@@ -208,12 +208,11 @@ class Snapshots(Raft):
             self.arriving = None
             self.acknowledge(src, m.last_included_index)
             return
-        # Fig. 13: "Create new snapshot file if first chunk (offset is 0)"; "Write data into
-        # snapshot file at given offset"
         arriving = self.arriving
-        which = (m.last_included_index, m.last_included_term)
-        if arriving is None or (arriving.index, arriving.term) != which:
-            arriving = Snapshot(*which, ())
+        # Fig. 13: "Create new snapshot file if first chunk (offset is 0)"
+        if arriving is None or not self.is_part(m, arriving):
+            arriving = Snapshot(m.last_included_index, m.last_included_term, ())
+        # Fig. 13: "Write data into snapshot file at given offset"
         if m.offset == len(arriving.data):
             arriving = arriving._replace(data=arriving.data + m.data)
             if m.done:
@@ -225,13 +224,18 @@ class Snapshots(Raft):
         # Fig. 13: "Reply and wait for more data chunks if done is false"
         self.send(src, SnapshotReply(self.current_term, arriving.index, len(arriving.data)))
 
+    def is_part(self, m: InstallSnapshot, arriving: Snapshot) -> bool:
+        """Whether these are pieces of the snapshot that is arriving, and of no other."""
+        which = (m.last_included_index, m.last_included_term)
+        return which == (arriving.index, arriving.term)
+
     def needs(self, m: InstallSnapshot) -> bool:
         """Whether it holds anything that is not committed here already."""
         return m.last_included_index > self.commit_index
 
     def install(self, snapshot: Snapshot) -> None:
         """Take a whole snapshot over."""
-        self.replace_log(snapshot, self.entries_behind(snapshot))
+        self.replace(snapshot, self.entries_behind(snapshot))
         # Fig. 13: "Reset state machine using snapshot contents"
         self.restore()
         self.note("snapshot installed", snapshot.index)

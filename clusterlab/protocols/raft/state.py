@@ -139,6 +139,19 @@ class State(Node):
         """The index of the last entry; 0 if the log is empty."""
         return self.offset + len(self.log)
 
+    @property
+    def synced_index(self) -> int:
+        """How far the log is on this server's disk: all of it, since saves go before messages."""
+        return self.last_log_index
+
+    def store(self, entries: tuple[Entry, ...]) -> None:
+        """Put entries behind the log."""
+        self.log += entries
+
+    def rewrite(self, entries: tuple[Entry, ...]) -> None:
+        """Let the log consist of these entries."""
+        self.log = entries
+
     def entry(self, index: int) -> Entry:
         """The entry at `index`, which counts from 1."""
         return self.log[index - self.offset - 1]
