@@ -10,7 +10,15 @@
 """  # noqa: E501 - a table
 
 from clusterlab.experiments.base import Check, Experiment, Outcome, Prediction, Story
+from clusterlab.experiments.raft_elections import (
+    RaftDisruptiveServer,
+    RaftRandomTimeouts,
+    RaftSplitVote,
+    RaftUndisturbed,
+)
 from clusterlab.experiments.raft_failover import RaftFailover
+from clusterlab.experiments.raft_figure_8 import RaftFigure8, RaftFigure8Counting
+from clusterlab.experiments.raft_reads import RaftLeaseSkew, RaftReadIndex, RaftStaleRead
 from clusterlab.experiments.split_brain import (
     SplitBrainMajority,
     SplitBrainNaive,
@@ -28,6 +36,15 @@ CATALOGUE: dict[str, type[Experiment]] = {
     cls.name: cls
     for cls in (
         RaftFailover,
+        RaftSplitVote,
+        RaftRandomTimeouts,
+        RaftFigure8,
+        RaftFigure8Counting,
+        RaftDisruptiveServer,
+        RaftUndisturbed,
+        RaftStaleRead,
+        RaftReadIndex,
+        RaftLeaseSkew,
         SplitBrainNaive,
         SplitBrainWitness,
         SplitBrainMajority,
