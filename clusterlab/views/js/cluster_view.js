@@ -109,7 +109,8 @@ class ClusterView {
       choose: (seq) => this.choose(seq), goTo: (atMs) => this.goToTime(atMs), goToSeq: (seq) => this.goTo(seq),
       from: () => this.timeline.from, to: () => this.clock.to, find: (seq) => this.timeline.find(seq),
       beside: (seq, by) => this.timeline.records[this.timeline.indexOf(seq) + by],
-      records: (from, to) => this.timeline.between(from, to), words: (r) => this.words(r),
+      records: (from, to, most) => this.timeline.between(from, to, most), newest: (t) => this.timeline.records[this.timeline.countAt(t) - 1],
+      words: (r) => this.words(r),
     });
     this.detail = new Detail({ goTo: (seq) => this.goTo(seq), close: () => this.choose(null) });
     this.transport = new Transport({ live: this.live, canPace: past.can_pace, speed: this.speed }, {

@@ -8,10 +8,12 @@ const RIGHT = 16;
 const WINDOW_REAL_MS = 9000;
 const AHEAD = 0.3; // of the window is after the cursor, where there is something
 const NEAR = 8; // px
+const EVENTS_SHOWN = 2000; // of so many records in the window each is drawn; of more the lines say enough
+const HOVERED_MAX = 20000;
 
 class Tape {
   constructor(on) {
-    this.on = on; // {choose(seq or null), goTo(ms), goToSeq(seq), from(), to(), records(from, to), find(seq)}
+    this.on = on; // {choose(seq or null), goTo(ms), goToSeq(seq), from(), to(), records(from, to, most), newest(t), find(seq), beside(seq, by), words(r)}
     this.chosen = null; // the event whose causes and consequences are shown; see lightCone
     this.canvas = html("canvas", {
       class: "cl-tapecanvas", role: "img", tabindex: "0",
@@ -199,7 +201,7 @@ class Tape {
       placeOf: (r) => this.placeOf(view, r),
     };
     if (view.following) view.now = Math.min(view.now, shown.cursor);
-    view.records = this.on.records(left, right);
+    view.records = this.on.records(left, right, EVENTS_SHOWN);
     return view;
   }
 
@@ -226,7 +228,8 @@ class Tape {
   at(px, py) {
     const { view } = this;
     let found = null, closest = NEAR;
-    for (const r of view.records) {
+    // A lost message ends in the picture some time after its record.
+    for (const r of this.on.records(this.timeAt(px - NEAR) - view.history.longestMs, this.timeAt(px + NEAR), HOVERED_MAX)) {
       const at = this.placeOf(view, r);
       const away = at ? Math.hypot(at[0] - px, at[1] - py) : Infinity;
       // Of what a node did at one moment, the cause of it all comes first.
@@ -242,8 +245,8 @@ class Tape {
     const { chosen } = this;
     const record = chosen && this.on.find(chosen.seq);
     if (!record) {
-      const shown = this.view?.records ?? [];
-      if (shown.length) this.on.choose(shown[shown.length - 1].seq);
+      const newest = this.on.newest(this.right);
+      if (newest) this.on.choose(newest.seq);
       return;
     }
     for (let seq = record.seq, r; (r = this.on.beside(seq, by)); seq = r.seq) {

@@ -2,7 +2,8 @@
 // All of it goes through a 2D context and view.path(), so that the same strokes make a picture on the screen and an SVG.
 // Only what is in the window is looked at.
 
-const EVENTS_SHOWN = 500; // records in the window: up to so many, those without a sign get a dot
+const DOTS_SHOWN = 500; // records in the window: up to so many, those without a sign get a dot
+const MARKS_SHOWN = 1500; // in the window: of more only the faults
 const PAST_COLOUR = "#0072B2", FUTURE_COLOUR = "#D55E00";
 
 class TapeDrawing {
@@ -60,8 +61,11 @@ class TapeDrawing {
       if (!lane.client) this.drawEpochs(view, lane, at);
       each(lane.spans, left, right, now, (span, from, to) => this.drawSpan(c, theme, span, Math.max(x(from), GUTTER - 4), x(to), at, thick, lane, history));
       const { operations } = lane; // one after the other, so they are sorted by their ends as well
+      let drawn = -Infinity;
       for (let i = firstWhere(operations.length, (i) => (operations[i].t1 ?? Infinity) >= left); i < operations.length && operations[i].t0 <= right; i++) {
-        this.drawOperation(view, operations[i], x(operations[i].t0), x(operations[i].t1 ?? now), at);
+        const end = x(operations[i].t1 ?? now);
+        if (end - drawn < 3 && operations[i].outcome === "ok") continue; // within the one before
+        this.drawOperation(view, operations[i], x(operations[i].t0), drawn = end, at);
       }
     }
   }
@@ -131,7 +135,7 @@ class TapeDrawing {
   // Events that no sign and no end of a line shows: a timer that fires, and below the lane what was written to disk.
   drawDots(view) {
     const { c, theme, y, x, records, step } = view;
-    if (records.length > EVENTS_SHOWN) return;
+    if (records.length > DOTS_SHOWN) return;
     const fires = view.path(), writes = view.path();
     for (const r of records) {
       const at = y.get(r.node);
@@ -185,7 +189,7 @@ class TapeDrawing {
   drawCone(view, chosen) {
     const { c, theme, records } = view;
     const dots = { past: view.path(), future: view.path() };
-    for (const r of records.length > 4 * EVENTS_SHOWN ? [] : records) {
+    for (const r of records) {
       const path = chosen.past.has(r.seq) ? dots.past : chosen.future.has(r.seq) ? dots.future : null;
       const at = path && view.placeOf(r);
       if (!at) continue;
@@ -213,18 +217,22 @@ class TapeDrawing {
     this.drawWalls(view);
     c.font = `11px ${theme.font}`;
     const next = new Map(); // lane -> x of the following mark, so that no text runs into it
+    const signs = new Map();
     const margin = (right - left) * 0.4 + history.slackMs;
     const { marks } = history;
-    for (let i = firstWhere(marks.length, (i) => marks[i].t > right + history.slackMs) - 1; i >= 0; i--) {
+    const end = firstWhere(marks.length, (i) => marks[i].t > right + history.slackMs);
+    const crowded = end - firstWhere(marks.length, (i) => marks[i].t > left) > MARKS_SHOWN;
+    for (let i = end - 1; i >= 0; i--) {
       const mark = marks[i];
-      if (mark.t > right) continue;
+      if (mark.t > right || (crowded && mark.kind === "note")) continue;
       if (mark.t < left - margin) break;
       const at = x(mark.t);
       if (mark.kind === "partition" || mark.kind === "heal") continue; // the wall tells them
       const lane = mark.node === null ? 18 : y.get(mark.node);
       if (lane === undefined) continue;
+      if ((signs.get(mark.node) ?? Infinity) - at < (mark.kind === "note" ? 4 : 1)) continue; // hidden by the next one
       const room = (next.get(mark.node) ?? Infinity) - at;
-      if (room < 0.5) continue; // hidden by the next one
+      signs.set(mark.node, at);
       this.drawSign(c, theme, mark.kind, at, lane, mark.quiet ? step * 0.6 : step);
       if (mark.quiet) continue;
       next.set(mark.node, at);

@@ -40,14 +40,11 @@ class Timeline {
   // How many records have happened at a time.
   countAt(atMs) { return firstWhere(this.due.length, (i) => this.due[i] > atMs); }
 
-  // Those that happened in a stretch of time.
-  between(from, to) {
+  // Those that happened in a stretch of time; none if they are more than `most`.
+  between(from, to, most = Infinity) {
     const { records, due } = this;
-    const found = [];
-    for (let i = firstWhere(due.length, (i) => due[i] >= from); i < due.length && due[i] <= to; i++) {
-      if (records[i].at_ms >= from) found.push(records[i]);
-    }
-    return found;
+    const first = firstWhere(due.length, (i) => due[i] >= from), end = this.countAt(to);
+    return end - first > most ? [] : records.slice(first, end).filter((r) => r.at_ms >= from);
   }
 
   // Where the record with this seq stands, or where it would.
