@@ -20,6 +20,7 @@ from clusterlab.core.errors import TraceError
 from clusterlab.core.node import Node
 from clusterlab.core.trace import Trace
 from clusterlab.views.finding import Finding, Found
+from clusterlab.views.layouts import LayoutName, check_layout
 
 if TYPE_CHECKING:
     from clusterlab.views.cluster_view import ClusterView
@@ -28,33 +29,42 @@ if TYPE_CHECKING:
 __all__ = ["save_html", "show", "svg_of", "watch"]
 
 
-def watch(cluster: Cluster, speed: float | None = None) -> ClusterView:
+def watch(cluster: Cluster, speed: float | None = None, layout: LayoutName = "ring") -> ClusterView:
     """A live picture of `cluster`, in which a click kills.
 
     Args:
         cluster: a cluster of either engine.
         speed: ms of cluster time for each ms of yours, where the cluster lets one choose (the
             simulator); by default slow enough to see messages fly.
+        layout: where the nodes stand: `ring`, `line`, `tree`, `force`, or regions as a dict,
+            `{"eu": ["n1", "n2"], "us": ["n3"]}`.
+
+    Raises ScenarioError for a layout that there is not, or that leaves out a node.
     """
     from clusterlab.views.cluster_view import ClusterView  # noqa: PLC0415 - widgets load when used
 
+    check_layout(layout, cluster.servers)
     play = getattr(cluster, "play", None)
     pace = cluster.speed if speed is None else speed
     if play is not None:
         play(pace)
-    return ClusterView.watch(cluster, pace)
+    return ClusterView.watch(cluster, pace, layout)
 
 
 @overload
 def show(what: Verdict) -> IntervalChart: ...
 @overload
-def show(what: Trace | Found, nodes: Iterable[Node] = ...) -> ClusterView: ...
-def show(what: Trace | Found | Verdict, nodes: Iterable[Node] = ()) -> ClusterView | IntervalChart:
+def show(
+    what: Trace | Found, nodes: Iterable[Node] = ..., layout: LayoutName = ...
+) -> ClusterView: ...
+def show(
+    what: Trace | Found | Verdict, nodes: Iterable[Node] = (), layout: LayoutName = "ring"
+) -> ClusterView | IntervalChart:
     """A picture that plays a recorded run, or one that shows why a history is judged as it is.
 
     What a search or a storm found opens at the violation, with its story beside it.
     With the `nodes` of a run that comes from a file, as they were given to the cluster, all their
-    fields are shown; without them what they saved.
+    fields are shown; without them what they saved. `layout` is as in `watch`.
     Raises TraceError if no run shows what was found.
     """
     if isinstance(what, Verdict):
@@ -64,7 +74,7 @@ def show(what: Trace | Found | Verdict, nodes: Iterable[Node] = ()) -> ClusterVi
     from clusterlab.views.cluster_view import ClusterView  # noqa: PLC0415 - widgets load when used
 
     trace = _run_of(what, nodes)
-    return ClusterView.show(trace, Finding.of(what))
+    return ClusterView.show(trace, Finding.of(what), layout)
 
 
 def _run_of(what: Trace | Found, nodes: Iterable[Node] = ()) -> Trace:

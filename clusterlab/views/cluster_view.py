@@ -13,6 +13,7 @@ from clusterlab.core.cluster import Cluster
 from clusterlab.core.trace import Trace
 from clusterlab.views.feed import Feed
 from clusterlab.views.finding import Finding
+from clusterlab.views.layouts import LayoutName, check_layout
 from clusterlab.views.page import recorded, run_of, save, style, widget_script
 from clusterlab.views.picture import picture
 from clusterlab.views.state import State, sentence
@@ -35,27 +36,34 @@ class ClusterView(anywidget.AnyWidget):
         cluster: Cluster | None = None,
         speed: float = 1.0,
         finding: Finding | None = None,
+        layout: LayoutName = "ring",
     ) -> None:
         super().__init__()
+        check_layout(layout, trace.meta.get("servers") or State.of(trace).servers)
+        self._layout = layout
         self._trace = trace
         self._finding = finding
         self._lock = threading.Lock()
         self._state = State(trace.meta.get("servers", ()), trace.meta.get("clients", ()))
         self._past: dict[str, Any] | None = None
         self._values = Values(trace)
-        self._feed = None if cluster is None else Feed(cluster, self.send, speed)
+        self._feed = None if cluster is None else Feed(cluster, self.send, speed, layout)
         self.on_msg(self._receive)
         _hear_while_cells_run(self.comm)
 
     @classmethod
-    def watch(cls, cluster: Cluster, speed: float = 1.0) -> ClusterView:
+    def watch(
+        cls, cluster: Cluster, speed: float = 1.0, layout: LayoutName = "ring"
+    ) -> ClusterView:
         """A picture of a running cluster."""
-        return cls(cluster.trace, cluster, speed)
+        return cls(cluster.trace, cluster, speed, layout=layout)
 
     @classmethod
-    def show(cls, trace: Trace, finding: Finding | None = None) -> ClusterView:
+    def show(
+        cls, trace: Trace, finding: Finding | None = None, layout: LayoutName = "ring"
+    ) -> ClusterView:
         """A picture that plays a recorded run; one in which something was found opens there."""
-        return cls(trace, finding=finding)
+        return cls(trace, finding=finding, layout=layout)
 
     @property
     def running(self) -> bool:
@@ -70,11 +78,11 @@ class ClusterView(anywidget.AnyWidget):
     def svg(self) -> str:
         """The cluster as it is now, as a still picture."""
         with self._lock:
-            return picture(self._now())
+            return picture(self._now(), self._layout, self._trace)
 
     def save_html(self, path: str | os.PathLike[str]) -> Path:
         """Write one HTML file that plays the run so far, without a kernel and without a network."""
-        return save(self._trace, path, finding=self._finding)
+        return save(self._trace, path, finding=self._finding, layout=self._layout)
 
     def close(self) -> None:
         """Remove the picture and end what serves it; the cluster goes on."""
@@ -89,7 +97,10 @@ class ClusterView(anywidget.AnyWidget):
         return self._state.add_all(self._trace.events[self._state.count :])
 
     def _recorded(self) -> dict[str, Any]:
-        return {**recorded(self._trace, finding=self._finding), "run": run_of(self._trace)}
+        return {
+            **recorded(self._trace, finding=self._finding, layout=self._layout),
+            "run": run_of(self._trace),
+        }
 
     def _receive(self, _: Any, content: dict[str, Any], __: Any) -> None:
         action = content.get("do")

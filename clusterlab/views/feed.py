@@ -13,7 +13,8 @@ from typing import Any
 
 from clusterlab.core.cluster import Cluster
 from clusterlab.core.errors import ClusterlabError
-from clusterlab.core.faults import Fault, Heal, Isolate, Kill, Partition, Pause, Restart, Resume
+from clusterlab.views.commands import COMMANDS, Deeds
+from clusterlab.views.layouts import LayoutName
 from clusterlab.views.page import PAST_LIMIT, past, run_of
 from clusterlab.views.records import records_json
 from clusterlab.views.state import State
@@ -24,16 +25,6 @@ HEARTBEAT_S = 0.1
 
 Send = Callable[[dict[str, Any]], None]
 
-COMMANDS: dict[str, Callable[[Mapping[str, Any]], Fault]] = {
-    "kill": lambda c: Kill(c["node"]),
-    "restart": lambda c: Restart(c["node"], c.get("disk", "keep")),
-    "pause": lambda c: Pause(c["node"]),
-    "resume": lambda c: Resume(c["node"]),
-    "isolate": lambda c: Isolate(c["node"]),
-    "partition": lambda c: Partition(tuple(tuple(group) for group in c["groups"])),
-    "heal": lambda _: Heal(),
-}
-
 
 class Feed:
     """Sends the records of a running cluster to its pictures, from when the first one opens.
@@ -42,10 +33,15 @@ class Feed:
         cluster: where the records come from and the commands go to.
         send: sends a message to all pictures.
         speed: the pace that is shown at first, where the cluster lets one choose it.
+        layout: where the nodes stand at first.
     """
 
-    def __init__(self, cluster: Cluster, send: Send, speed: float) -> None:
+    def __init__(
+        self, cluster: Cluster, send: Send, speed: float, layout: LayoutName = "ring"
+    ) -> None:
         self.cluster = cluster
+        self._deeds = Deeds(cluster)
+        self._layout = layout
         self._send = send
         self._speed = speed
         self._lock = threading.RLock()
@@ -97,9 +93,11 @@ class Feed:
         try:
             if action == "speed":
                 self._pace(float(content["speed"]))
+            elif action == "undo":
+                self._send({"type": "said", "text": self._deeds.undo()})
             elif action not in COMMANDS:
                 raise ValueError(f"there is no command {action!r}")  # noqa: TRY301 - told below
-            elif not self.cluster.apply(COMMANDS[action](content)):
+            elif not self._deeds.do(COMMANDS[action](content)):
                 self._send({"type": "said", "text": f"{about}: nothing changed"})
         except ClusterlabError as error:
             self._send({"type": "error", "text": str(error)})
@@ -120,7 +118,7 @@ class Feed:
         self._before.add_all(trace.events[self._before.count : start])
         self._send(
             {
-                **past(self._before, trace, start, end),
+                **past(self._before, trace, start, end, self._layout),
                 "to": view,
                 "run": run_of(trace),
                 "live": True,

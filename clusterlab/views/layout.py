@@ -1,7 +1,10 @@
 """Where things stand in the picture of a cluster; `js/layout.js` computes the same.
 
-The nodes stand on an ellipse, evenly along its arc. A partition moves them as little as it can
+On the ring, nodes stand evenly along an ellipse. A partition moves them as little as it can
 so that each side stands together, with a gap between the sides for the wall.
+In another arrangement (`layouts.py`) nothing moves: a wall stands wherever the nearest node on
+one side and the nearest on the other are equally far (an edge of the Voronoi diagram), so it
+keeps clear of all nodes and parts the sides however they lie.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from clusterlab.core.node import NodeId
+from clusterlab.views.layouts import Arrangement, Box
 from clusterlab.views.palette import Point
 
 GAP = 0.8
@@ -20,6 +24,8 @@ GAP = 0.8
 LABEL_ROOM = 190
 """What is left free on each side for the labels of nodes and for the clients."""
 SAMPLES = 720
+MARGINS = (110, 62, 110, 52)
+"""What an arrangement leaves free at the left, above, at the right and below."""
 
 
 class Ellipse:
@@ -52,7 +58,9 @@ class Layout(NamedTuple):
     places: dict[NodeId, Point]
     radius: float
     walls: list[tuple[Point, ...]]
-    """Between two sides a curve (start, control, end), among more a spoke (start, end) for each."""
+    """Each a curve (start, control, end), or straight (start, end)."""
+    boxes: tuple[Box, ...] = ()
+    bulge: float = 0.0
 
 
 def order_for(servers: Sequence[NodeId], groups: Sequence[Sequence[NodeId]]) -> list[list[NodeId]]:
@@ -77,8 +85,11 @@ def lay_out(
     groups: Sequence[Sequence[NodeId]],
     width: float,
     height: float,
+    arrangement: Arrangement | None = None,
 ) -> Layout:
     """Places for the servers of a cluster in a picture of this size (px)."""
+    if arrangement is not None and all(name in arrangement.places for name in servers):
+        return _arranged(arrangement, servers, groups, width, height)
     count = len(servers)
     if count < 2:
         middle = (width / 2, height / 2)
@@ -106,6 +117,63 @@ def lay_out(
     places = {name: ring.point(shares[name] + turn) for name in servers}
     ends = [_beyond(ring, ring.point(border + turn), height) for border in borders]
     return Layout(places, _radius(ring, total), _walls(ring, ends, sides, places))
+
+
+def _arranged(
+    arrangement: Arrangement,
+    servers: Sequence[NodeId],
+    groups: Sequence[Sequence[NodeId]],
+    width: float,
+    height: float,
+) -> Layout:
+    left, top, right, bottom = MARGINS
+    wide, high = width - left - right, height - top - bottom
+    at = {n: (left + wide * x, top + high * y) for n, (x, y) in arrangement.places.items()}
+    places = {name: at[name] for name in servers}
+    boxes = tuple(
+        # A box has room for the words beside its nodes.
+        Box(b.name, left + wide * b.x, top + high * b.y - 24, wide * b.width, high * b.height + 48)
+        for b in arrangement.boxes
+    )
+    points = list(places.values())
+    near = min((math.dist(a, b) for i, a in enumerate(points) for b in points[:i]), default=width)
+    radius = max(7.0, min(28.0, 0.36 * near - 2))
+    walls = voronoi(places, groups, width, height)
+    return Layout(places, radius, walls, boxes, arrangement.bulge)
+
+
+def voronoi(
+    places: dict[NodeId, Point], groups: Sequence[Sequence[NodeId]], width: float, height: float
+) -> list[tuple[Point, ...]]:
+    """The edges of the Voronoi diagram of the nodes that part nodes of different groups."""
+    side = {name: i for i, group in enumerate(groups) for name in group}
+    names = [name for name in places if name in side]
+    walls: list[tuple[Point, ...]] = []
+    for i, one in enumerate(names):
+        for other in names[:i]:
+            if side[one] == side[other]:
+                continue
+            (ax, ay), (bx, by) = places[one], places[other]
+            x, y, dx, dy = (ax + bx) / 2, (ay + by) / 2, ay - by, bx - ax
+            # Where along the bisector no other node is nearer than these two, within the picture.
+            bounds = [(dx, width - 10 - x), (-dx, x - 10), (dy, height - 10 - y), (-dy, y - 10)]
+            for name in names:
+                if name not in (one, other):
+                    cx, cy = places[name]
+                    slope = 2 * (dx * (cx - ax) + dy * (cy - ay))
+                    room = cx * cx + cy * cy - ax * ax - ay * ay
+                    bounds.append((slope, room - 2 * (x * (cx - ax) + y * (cy - ay))))
+            low, high = -math.inf, math.inf
+            for slope, room in bounds:  # slope * t <= room
+                if slope > 0:
+                    high = min(high, room / slope)
+                elif slope < 0:
+                    low = max(low, room / slope)
+                elif room < 0:
+                    high = -math.inf
+            if low < high:
+                walls.append(((x + low * dx, y + low * dy), (x + high * dx, y + high * dy)))
+    return walls
 
 
 def _radius(ring: Ellipse, slots: float) -> float:

@@ -18,6 +18,7 @@ from weakref import WeakKeyDictionary
 from clusterlab.core.errors import TraceError
 from clusterlab.core.trace import Trace
 from clusterlab.views.finding import Finding
+from clusterlab.views.layouts import LayoutName, arrangements
 from clusterlab.views.palette import for_browser
 from clusterlab.views.picture import FONT, picture
 from clusterlab.views.records import records_json
@@ -27,10 +28,11 @@ from clusterlab.views.values import Values
 HERE = Path(__file__).parent
 PARTS = (
     *("dom", "words", "cursor", "timeline", "fields", "model", "history", "layout", "clock"),
-    *("nodes", "stage", "tiles", "tape", "tape_drawing", "causes", "detail", "search", "transport"),
+    *("nodes", "ways", "flights", "links", "menu", "acts", "cutline", "hands", "stage"),
+    *("tiles", "tape", "tape_drawing", "causes", "detail", "search", "transport"),
     *("story", "svg_canvas", "help", "keys", "controls", "values", "table", "cluster_view"),
 )
-STYLES = ("cluster_view", "player", "drawing", "table")
+STYLES = ("cluster_view", "player", "drawing", "stage", "table")
 PAST_LIMIT = 20_000
 """A picture of a running cluster gets so many of the newest events, and the state before them."""
 RECORDED_LIMIT = 200_000
@@ -56,7 +58,9 @@ def style() -> str:
     return "\n".join((HERE / f"{name}.css").read_text(encoding="utf-8") for name in STYLES)
 
 
-def past(before: State, trace: Trace, start: int, end: int) -> dict[str, Any]:
+def past(
+    before: State, trace: Trace, start: int, end: int, layout: LayoutName = "ring"
+) -> dict[str, Any]:
     """What a picture needs to begin: the events from `start` to `end`, and the state before them.
 
     `before` is that state: the one after the first `start` events.
@@ -76,6 +80,7 @@ def past(before: State, trace: Trace, start: int, end: int) -> dict[str, Any]:
         "base": records_json(before.base()),
         "records": records_json(trace.events[start:end]),
         "left_out": start,
+        **arrangements(layout, list(servers), trace),
     }
 
 
@@ -88,14 +93,17 @@ def run_of(trace: Trace) -> str:
 
 
 def recorded(
-    trace: Trace, limit: int = RECORDED_LIMIT, finding: Finding | None = None
+    trace: Trace,
+    limit: int = RECORDED_LIMIT,
+    finding: Finding | None = None,
+    layout: LayoutName = "ring",
 ) -> dict[str, Any]:
     """What a picture needs to play the newest events of a trace, and what was found in it."""
     end = len(trace)
     start = max(0, end - limit)
     before = State(trace.meta.get("servers", ()), trace.meta.get("clients", ()))
     before.add_all(trace.events[:start])
-    shown = {**past(before, trace, start, end), "live": False, "start": "play"}
+    shown = {**past(before, trace, start, end, layout), "live": False, "start": "play"}
     return shown if finding is None else {**shown, "finding": finding.data()}
 
 
@@ -140,6 +148,7 @@ def save(
     title: str | None = None,
     limit: int = RECORDED_LIMIT,
     finding: Finding | None = None,
+    layout: LayoutName = "ring",
 ) -> Path:
     """Write a page that plays the newest `limit` events of a trace, and return its path.
 
@@ -147,9 +156,9 @@ def save(
     """
     target = Path(path)
     state = State.of(trace)
-    data = recorded(trace, limit, finding)
+    data = recorded(trace, limit, finding, layout)
     data["values"] = Values(trace).saved(data["left_out"])
-    text = page(data, title or sentence(state), picture(state))
+    text = page(data, title or sentence(state), picture(state, layout, trace))
     try:
         target.write_text(text, encoding="utf-8")
     except OSError as error:

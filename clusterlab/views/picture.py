@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping
 from xml.sax.saxutils import escape, quoteattr
 
 from clusterlab.core.node import NodeId
+from clusterlab.core.trace import Trace
 from clusterlab.views.layout import Layout, lay_out
+from clusterlab.views.layouts import LayoutName, arrange
 from clusterlab.views.palette import LEADER, MessageLook, Point, message_look, regular, role_look
 from clusterlab.views.records import brief, type_of
 from clusterlab.views.state import NodeState, State, sentence
@@ -43,9 +45,10 @@ def _number(value: object) -> str:
     return f"{round(value, 2):g}" if isinstance(value, float) else str(value)
 
 
-def picture(state: State) -> str:
-    """The cluster as an SVG document."""
-    ring = lay_out(state.servers, state.groups, WIDTH, HEIGHT)
+def picture(state: State, layout: LayoutName = "ring", trace: Trace | None = None) -> str:
+    """The cluster as an SVG document; `trace` tells the force layout who talks to whom."""
+    arrangement = arrange(layout, state.servers, trace)
+    ring = lay_out(state.servers, state.groups, WIDTH, HEIGHT, arrangement)
     clients = {name: _client_place(i, state) for i, name in enumerate(state.clients)}
     places = {**ring.places, **clients}
     words = sentence(state)

@@ -115,6 +115,10 @@ _DATA: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "partition": _plain,
     "link": _plain,
     "skew": _plain,
+    "hold_message": _plain,
+    "release_message": _plain,
+    "drop_message": _plain,
+    "duplicate_message": _plain,
 }
 
 

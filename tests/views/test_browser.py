@@ -49,7 +49,7 @@ def test_a_message_moves_and_is_named_under_the_pointer(show_page: Any) -> None:
     screen.js("view.seek(52 / 60)")
     screen.wait(50)
     where = (
-        "view.stage.drawn.filter(d => d.m.dst === 'n3').map(d => [d.at.part, d.at.x, d.at.y])[0]"
+        "view.stage.flights.drawn.filter(d => d.m.dst === 'n3').map(d => [d.part, d.x, d.y])[0]"
     )
     before = screen.js(where)
     assert before[0] == pytest.approx(0.1)
@@ -58,7 +58,7 @@ def test_a_message_moves_and_is_named_under_the_pointer(show_page: Any) -> None:
     part, x, y = screen.js(where)
     assert part > before[0]
     pixel = screen.js(
-        "[...view.stage.canvas.getContext('2d').getImageData(given[0], given[1], 1, 1).data]",
+        "[...view.stage.flights.canvas.getContext('2d').getImageData(given[0], given[1], 1, 1).data]",
         [round(x), round(y)],
     )
     assert pixel == [0xD5, 0x5E, 0x00, 255], "the first type of message is vermillion"
@@ -77,9 +77,9 @@ def test_a_lost_message_leaves_a_cross(show_page: Any) -> None:
     screen.js("view.seek(51 / 400)")
     screen.button("play").click()
     screen.wait(150)
-    assert screen.js("view.stage.crosses.length") == 1
+    assert screen.js("view.stage.flights.crosses.length") == 1
     screen.wait(1500)
-    assert screen.js("view.stage.crosses.length") == 0
+    assert screen.js("view.stage.flights.crosses.length") == 0
 
 
 def test_a_flight_too_short_to_be_seen_leaves_a_glow(show_page: Any, story: Story) -> None:
@@ -90,11 +90,11 @@ def test_a_flight_too_short_to_be_seen_leaves_a_glow(show_page: Any, story: Stor
         batch = {"type": "records", "clients": [], "now_ms": tick * 50 + 5}
         screen.tell({**batch, "records": records_json(story.events[-2:])})
         screen.wait(50)
-    assert screen.js("view.stage.glows.length") > 0
+    assert screen.js("view.stage.flights.glows.length") > 0
     x1, y1 = screen.js("view.stage.places.get('n1')")
     x2, y2 = screen.js("view.stage.places.get('n2')")
     line = screen.js(
-        "[...view.stage.canvas.getContext('2d').getImageData(...given, 16, 16).data]",
+        "[...view.stage.flights.canvas.getContext('2d').getImageData(...given, 16, 16).data]",
         [round((x1 + x2) / 2) - 8, round((y1 + y2) / 2) - 8],
     )
     assert any(line[3::4]), "between the two the way is drawn"
@@ -107,7 +107,7 @@ def test_mail_waits_at_the_door_of_a_paused_node(show_page: Any, story: Story) -
     story.at(100).add("n1", "note", name="x", data=None)
     screen = show_page(story.trace)
     assert screen.js("view.model.flying.size") == 30
-    assert screen.js("view.stage.drawn.length") == 8, "the others are counted, not drawn"
+    assert screen.js("view.stage.flights.drawn.length") == 8, "the others are counted, not drawn"
 
 
 def test_the_diagram_shows_a_message_as_a_slanted_line(show_page: Any) -> None:
@@ -182,7 +182,7 @@ def test_the_timer_arc_is_that_of_the_longest_pending_timer(show_page: Any, stor
     screen = show_page(story.trace)
     longest = "view.model.longestTimer(view.model.nodes.get('n1'))"
     assert screen.js(longest)["after"] == 200
-    arc = "view.stage.canvas.getContext('2d').getImageData(given[0], given[1], 1, 1).data[3]"
+    arc = "view.stage.flights.canvas.getContext('2d').getImageData(given[0], given[1], 1, 1).data[3]"
     x, y = screen.js("view.stage.places.get('n1')")
     radius = screen.js("view.stage.layout.radius") + 6.5
     assert screen.js(arc, [round(x + radius), round(y)]) == 255
@@ -252,7 +252,7 @@ def test_with_reduced_motion_nothing_moves(show_page: Any) -> None:
     assert screen.js("view.clock.playing") is False, "it does not start by itself"
     screen.js("view.seek(52 / 60)")
     screen.wait(1000)
-    seen = "view.stage.drawn.map(d => [Math.round(d.at.x), Math.round(d.at.y)])"
+    seen = "view.stage.flights.drawn.map(d => [Math.round(d.x), Math.round(d.y)])"
     before = screen.js(seen)
     assert len(before) == 2
     screen.button("play").click()

@@ -77,7 +77,7 @@ def test_everything_from_the_keyboard(show_page: Any) -> None:
     keyboard.press("ArrowLeft")
     keyboard.press("ArrowLeft")
     expect(screen.node("n4")).to_be_focused()
-    for key in ("r", "l", "Enter", "h"):
+    for key in ("r", "l", "r", "h"):
         keyboard.press(key)
     assert [tuple(m.values()) for m in screen.sent] == [
         ("kill", "n2"), ("pause", "n2"), ("isolate", "n2"),

@@ -91,6 +91,7 @@ class ClusterView {
   // What a past brought along goes with it.
   end() {
     this.leaveCursor?.();
+    this.stage?.close();
     for (const panel of this.panels) panel.destroy();
     this.panels = [];
   }
@@ -102,6 +103,7 @@ class ClusterView {
       choose: (name) => this.touch(name),
       key: (event, name) => this.key(event, name),
       focus: (name) => this.stage.select(name),
+      live: this.live, command: (c) => this.command(c), tool: () => this.toolbar.tool, say: (words) => this.status.write(words, false),
     });
     this.bar = new NodeBar(this.live, (action) => this.act(action, this.stage.selected));
     this.legend = new Legend();

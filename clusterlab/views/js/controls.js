@@ -4,6 +4,7 @@ const TOOLS = [
   ["kill", "Kill / restart", "A click kills a node, or restarts a dead one"],
   ["pause", "Pause / resume", "A click pauses a node, or lets a paused one go on"],
   ["isolate", "Isolate", "A click pulls a node's network cable; Heal plugs it in again"],
+  ["cut", "Cut", "Draw a line: the nodes on either side of it are cut off from each other"],
   ["select", "Select", "A click only chooses a node"],
 ];
 const SAY_EVERY_MS = 900;

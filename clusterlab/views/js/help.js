@@ -3,7 +3,8 @@
 const HELP = [
   ["space", "play or pause"], [", .", "step back or on"], ["Home End", "the beginning; the end, or the cluster as it is now"],
   ["/", "jump to an event; n and N: the next hit, the one before"],
-  ["Tab, arrows", "go among the nodes; Enter acts on one"],
+  ["Tab, arrows", "go among the nodes, then among the messages; Enter opens the menu of one"],
+  ["space on nodes, Shift P", "choose nodes, and cut them off from the others"], ["Ctrl Z", "take back what was done last by hand"],
   ["k r l p i", "kill, restart, restart without its disk, pause or resume, isolate the chosen node"], ["h", "heal the network"],
   ["[ ]", "in the diagram: choose the event before or after; with shift of the same node; Enter goes there"],
   ["← → + − 0", "in the diagram: look back or forth, zoom, show the whole run"],

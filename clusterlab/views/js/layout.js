@@ -1,8 +1,11 @@
-// Where things stand. layout.py computes the same for still pictures, and says why.
+// Where things stand. layout.py computes the same for still pictures, and says why; places of arrangements
+// other than the ring come from there, from 0 to 1.
 
 const GAP = 0.8;
 const LABEL_ROOM = 190;
 const SAMPLES = 720;
+const MARGINS = [110, 62, 110, 52];
+const WALL_POINTS = 24;
 
 function ellipse(cx, cy, rx, ry) {
   const at = (turn) => {
@@ -45,12 +48,13 @@ function sidesOf(servers, groups) {
   return turned.sort((a, b) => a[0] - b[0]);
 }
 
-function layOut(servers, groups, width, height) {
+function layOut(servers, groups, width, height, arrangement) {
+  if (arrangement && servers.every((name) => arrangement.places[name])) return arranged(arrangement, servers, groups, width, height);
   const count = servers.length;
   const places = new Map();
   if (count < 2) {
     for (const name of servers) places.set(name, [width / 2, height / 2]);
-    return { places, radius: 28, walls: [], middle: [width / 2, height / 2] };
+    return { places, radius: 28, walls: [], boxes: [], bulge: 0, middle: [width / 2, height / 2] };
   }
   const ry = height / 2 - 62;
   const stretch = count <= 9 ? 1.5 : 2.3;
@@ -62,7 +66,7 @@ function layOut(servers, groups, width, height) {
   const sides = sidesOf(servers, groups);
   if (sides.length < 2 || sides.flat().length !== count) {
     servers.forEach((name, i) => places.set(name, ring.point(home[i])));
-    return { places, radius: radius(count), walls: [], middle };
+    return { places, radius: radius(count), walls: [], boxes: [], bulge: 0, middle };
   }
   const total = count + GAP * sides.length;
   const shares = [], borders = [];
@@ -85,15 +89,65 @@ function layOut(servers, groups, width, height) {
     return [ring.cx + 1.36 * (px - ring.cx), Math.min(Math.max(beyond, 10), height - 10)];
   });
   const walls = wallsOf(ring, ends, sides.map((side) => side.map((i) => places.get(servers[i]))));
-  return { places, radius: radius(total), walls, middle };
+  return { places, radius: radius(total), walls, boxes: [], bulge: 0, middle };
 }
 
-// A curve between two sides, spokes among more.
+// A curve between two sides, spokes among more; each as a path and as points along it.
 function wallsOf(ring, ends, sides) {
-  if (sides.length > 2) return ends.map((end) => `M${end} L${ring.cx},${ring.cy}`);
+  if (sides.length > 2) return ends.map((end) => straightWall(end, [ring.cx, ring.cy]));
   const [a, b] = sides.map((points) => [0, 1].map((k) => points.reduce((sum, p) => sum + p[k], 0) / points.length));
-  const control = [0, 1].map((k) => a[k] + b[k] - (ends[0][k] + ends[1][k]) / 2);
-  return [`M${ends[0]} Q${control} ${ends[1]}`];
+  const [cx, cy] = [0, 1].map((k) => a[k] + b[k] - (ends[0][k] + ends[1][k]) / 2);
+  const way = { x1: ends[0][0], y1: ends[0][1], x2: ends[1][0], y2: ends[1][1], cx, cy };
+  return [{ d: wayPath(way), points: Array.from({ length: WALL_POINTS + 1 }, (_, i) => pointOn(way, i / WALL_POINTS)) }];
+}
+
+const straightWall = (a, b) => ({ d: `M${a} L${b}`, points: [a, b] });
+
+function arranged(arrangement, servers, groups, width, height) {
+  const [left, top, right, bottom] = MARGINS;
+  const wide = width - left - right, high = height - top - bottom;
+  const places = new Map(servers.map((name) => {
+    const [x, y] = arrangement.places[name];
+    return [name, [left + wide * x, top + high * y]];
+  }));
+  // A box has room for the words beside its nodes.
+  const boxes = arrangement.boxes.map(([name, x, y, w, h]) => ({ name, x: left + wide * x, y: top + high * y - 24, width: wide * w, height: high * h + 48 }));
+  const points = [...places.values()];
+  let near = width;
+  points.forEach(([ax, ay], i) => points.slice(0, i).forEach(([bx, by]) => { near = Math.min(near, Math.hypot(ax - bx, ay - by)); }));
+  return {
+    places, boxes, radius: Math.max(7, Math.min(28, 0.36 * near - 2)), walls: voronoi(places, groups, width, height),
+    bulge: arrangement.bulge, fixed: true, middle: [width / 2, top + high / 2],
+  };
+}
+
+// The edges of the Voronoi diagram of the nodes that part nodes of different groups.
+function voronoi(places, groups, width, height) {
+  const side = new Map(groups.flatMap((group, i) => group.map((name) => [name, i])));
+  const names = [...places.keys()].filter((name) => side.has(name));
+  const walls = [];
+  names.forEach((one, i) => names.slice(0, i).forEach((other) => {
+    if (side.get(one) === side.get(other)) return;
+    const [ax, ay] = places.get(one), [bx, by] = places.get(other);
+    const x = (ax + bx) / 2, y = (ay + by) / 2, dx = ay - by, dy = bx - ax;
+    let low = -Infinity, high = Infinity;
+    const bound = (slope, room) => { // slope * t <= room
+      if (slope > 0) high = Math.min(high, room / slope);
+      else if (slope < 0) low = Math.max(low, room / slope);
+      else if (room < 0) high = -Infinity;
+    };
+    bound(dx, width - 10 - x);
+    bound(-dx, x - 10);
+    bound(dy, height - 10 - y);
+    bound(-dy, y - 10);
+    for (const name of names) {
+      if (name === one || name === other) continue;
+      const [cx, cy] = places.get(name);
+      bound(2 * (dx * (cx - ax) + dy * (cy - ay)), cx * cx + cy * cy - ax * ax - ay * ay - 2 * (x * (cx - ax) + y * (cy - ay)));
+    }
+    if (low < high) walls.push(straightWall([x + low * dx, y + low * dy], [x + high * dx, y + high * dy]));
+  }));
+  return walls;
 }
 
 // Clients stand in a column at the left, and at the right when there are many.
@@ -104,16 +158,4 @@ function clientPlaces(clients, width, height) {
     const y = height / 2 + ((i % column) - (rows - 1) / 2) * Math.min(64, (height - 60) / rows);
     return [name, [i < column ? 64 : width - 64, y]];
   }));
-}
-
-// Messages keep to the right, so that those of both directions stay apart; they fly from edge to edge.
-function lane(a, b, gapA, gapB) {
-  const dx = b[0] - a[0], dy = b[1] - a[1];
-  const length = Math.hypot(dx, dy) || 1;
-  const ux = dx / length, uy = dy / length;
-  const aside = 5;
-  return [
-    a[0] + ux * gapA - uy * aside, a[1] + uy * gapA + ux * aside,
-    b[0] - ux * gapB - uy * aside, b[1] - uy * gapB + ux * aside,
-  ];
 }

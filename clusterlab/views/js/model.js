@@ -8,7 +8,7 @@ const STOPS = { lost: 0.5, partition: 0.5, blocked: 0.6, dead: 1 };
 function newNode(name, client) {
   return {
     name, client, dead: false, paused: false, isolated: false, role: null, epoch: null, label: "",
-    rate: 1, timers: new Map(), operation: null, last: null, changes: 0,
+    rate: 1, offset: 0, disk: "", savedAt: null, timers: new Map(), operation: null, last: null, changes: 0,
   };
 }
 
@@ -119,6 +119,7 @@ function forgetMemory(node) {
 function onLife(model, r, say) {
   const node = model.node(r.node);
   forgetMemory(node);
+  if (r.data.disk === "lose") node.disk = "lost";
   node.dead = r.kind === "kill" || r.kind === "error";
   model.version++;
   if (r.kind !== "start") say(r.node, sentenceOf(r));
@@ -152,7 +153,7 @@ function newMessage(r, type, typicalMs) {
   const d = r.data;
   return {
     seq: r.seq, src: r.node, dst: d.dst, type, text: d.text, t0: r.at_ms, copy: r.kind === "duplicate",
-    duration: Math.max(d.delay_ms ?? typicalMs, 0.01), late: Boolean(d.reordered), t1: null, end: null, stop: 1, until: null,
+    duration: Math.max(d.delay_ms ?? typicalMs, 0.01), late: Boolean(d.reordered), t1: null, end: null, stop: 1, until: null, held: null, rest: null,
   };
 }
 
@@ -172,7 +173,7 @@ function endMessage(m, r, whereLost, isolated) {
   m.t1 = r.at_ms;
   m.end = r.kind === "deliver" ? "deliver" : r.data.why;
   if (r.kind === "deliver") return;
-  const part = (r.at_ms - m.t0) / m.duration;
+  const part = m.held ?? (r.at_ms - m.t0) / m.duration;
   const ends = (m.end === "partition" && whereLost(m)) || STOPS[m.end] || (isolated ? 0.8 : 0.2);
   // Lost while it was sent: let it fly to where it is lost. Lost on its way: it is there now, or at a new wall.
   m.stop = part < 0.05 ? ends : Math.min(1, part, m.limit ?? 1);
@@ -197,10 +198,17 @@ function onLink(model, r, say) {
   const d = r.data;
   const key = `${d.src}\u0000${d.dst}`;
   const words = linkWords(d);
-  if (words) model.links.set(key, { src: d.src, dst: d.dst, block: Boolean(d.block), words });
+  if (words) model.links.set(key, { ...d, block: Boolean(d.block), words });
   else model.links.delete(key);
   model.version++;
   say(`link ${key}`, sentenceOf(r));
+}
+
+// A message that was held goes on from where it is, and arrives when it would have, or now.
+function goOn(m, at) {
+  if (m.held === null) return;
+  m.rest = { part: m.held, at, due: Math.max(at, m.t0 + m.duration) };
+  m.held = null;
 }
 
 const CHANGES = {
@@ -208,7 +216,8 @@ const CHANGES = {
   pause: onFlag("paused", true), resume: onFlag("paused", false), isolate: onFlag("isolated", true),
   send: onSend, duplicate: onSend, deliver: onEnd, drop: onEnd, state: onState, link: onLink,
   skew(model, r, say) {
-    model.node(r.node).rate = r.data.rate;
+    Object.assign(model.node(r.node), { rate: r.data.rate, offset: r.data.offset_ms });
+    model.version++;
     say(r.node, sentenceOf(r));
   },
   partition(model, r, say) {
@@ -220,8 +229,23 @@ const CHANGES = {
     model.groups = [];
     model.links.clear();
     for (const node of model.nodes.values()) node.isolated = false;
+    for (const m of model.flying.values()) goOn(m, r.at_ms);
     model.version++;
     say("network", sentenceOf(r));
+  },
+  save(model, r) {
+    const node = model.node(r.node);
+    if (node.disk !== "saved") model.version++;
+    node.disk = "saved";
+    node.savedAt = r.at_ms;
+  },
+  hold_message(model, r) {
+    const m = model.flying.get(r.data.message);
+    if (m) m.held = Math.max(0.04, Math.min(0.94, (r.at_ms - m.t0) / m.duration));
+  },
+  release_message(model, r) {
+    const m = model.flying.get(r.data.message);
+    if (m) goOn(m, r.at_ms);
   },
   set_timer(model, r) {
     const node = model.node(r.node);

@@ -25,6 +25,27 @@ function nodeWords(node) {
   return words.join(" · ");
 }
 
+// Disk and clock, where there is something to tell of them.
+function markWordsOf(node) {
+  const words = [];
+  if (node.disk === "lost") words.push("disk lost");
+  else if (node.disk === "saved" && node.dead) words.push("its disk is safe");
+  const clock = clockWords(node);
+  if (clock) words.push(`clock ${clock}`);
+  return words.join(" · ");
+}
+
+// `+500 ms ×1.5`: how a clock is wrong; nothing of a true one.
+function clockWords(node) {
+  const offset = node.offset ? `${node.offset > 0 ? "+" : "−"}${msText(Math.abs(node.offset))}` : "";
+  return [offset, node.rate === 1 ? "" : `×${node.rate}`].filter(Boolean).join(" ");
+}
+
+// Where the signs of disk and clock stand, from the middle of a node.
+const diskPlace = (radius) => [radius * 0.72 + 7, radius * 0.72 + 7];
+const clockPlace = (radius) => [-radius * 0.72 - 7, radius * 0.72 + 7];
+const CLOCK = "M0 -7 A7 7 0 1 1 -0.01 -7 Z M0 -4 V0 L3 2";
+
 // What a client does, or did last: `✓ Put('x', 1)`.
 function operationWords(node) {
   const o = node.operation ?? node.last;
@@ -51,17 +72,20 @@ class Nodes {
       cage: svg("circle", { class: "cl-cage" }),
       crown: svg("path", { class: "cl-crown", d: CROWN }),
       sign: svg("path", { class: "cl-sign" }),
+      disk: svg("path", { class: "cl-disk", d: DISK }),
+      clock: svg("path", { class: "cl-clock", d: CLOCK }),
+      skew: svg("text", { class: "cl-skew", "text-anchor": "end" }),
       name: svg("text", { class: "cl-name", text: fitName(name) }),
       head: svg("text", { class: "cl-head" }),
       label: svg("text", { class: "cl-label" }),
     };
     parts.group = svg("g", {
       class: node.client ? "cl-node cl-client" : "cl-node", "data-node": name, role: "button",
-      tabindex: this.parts.size ? "-1" : "0",
+      tabindex: this.parts.size ? "-1" : "0", "aria-haspopup": "menu",
       onclick: () => this.on.choose(name),
       onkeydown: (event) => this.on.key(event, name),
       onfocus: () => this.on.focus(name),
-    }, parts.ground, parts.focus, parts.body, parts.cage, parts.crown, parts.sign, parts.name);
+    }, parts.ground, parts.focus, parts.body, parts.cage, parts.crown, parts.disk, parts.clock, parts.skew, parts.sign, parts.name);
     // Apart from the node, so that the middle of what is clicked is the middle of the node.
     parts.tag = svg("g", { class: node.client ? "cl-tag cl-client" : "cl-tag" }, parts.head, parts.label);
     this.parts.set(name, parts);
@@ -95,11 +119,12 @@ class Nodes {
     put(parts.group, "data-role", (!node.dead && node.role) || "");
     put(parts.group, "data-isolated", node.isolated);
     put(parts.group, "data-selected", this.selected === node.name);
-    put(parts.group, "aria-label", [`${node.name}: ${nodeWords(node) || "up"}`, node.dead ? "" : node.label].filter(Boolean).join("; "));
+    put(parts.group, "aria-label", [`${node.name}: ${nodeWords(node) || "up"}`, node.dead ? "" : node.label, markWordsOf(node)].filter(Boolean).join("; "));
     put(parts.ground, "r", radius + 11);
     put(parts.focus, "r", radius + 12);
     put(parts.cage, "r", radius + (radius < 13 ? 6 : 16));
     put(parts.body, "d", node.client ? BOX : bodyPath(node.dead ? LOOKS.noRole : look, radius));
+    this.drawMarks(node, parts, radius);
     const colour = node.paused ? `color-mix(in srgb, ${look.colour} 45%, var(--cl-ground))` : look.colour;
     put(parts.body, "style", plain ? "" : `fill: ${colour}; stroke: ${colour}; stroke-width: ${look.sides ? radius * 0.2 : 0}`);
     const ink = plain || node.paused ? "" : look.ink;
@@ -110,6 +135,40 @@ class Nodes {
     put(parts.sign, "d", node.dead ? "M-9 -9 L9 9 M9 -9 L-9 9" : node.paused ? "M-4 -5 L-4 5 M4 -5 L4 5" : "");
     put(parts.sign, "transform", node.dead ? `scale(${radius / 15})` : `translate(0 ${radius * (radius < 13 ? 0 : 0.52)}) scale(${Math.min(1, radius / 24)})`);
     put(parts.sign, "style", ink ? `stroke: ${ink}` : "");
+  }
+
+  // What its disk holds, and how its clock is wrong.
+  drawMarks(node, parts, radius) {
+    const clock = clockWords(node);
+    const lost = node.disk === "lost";
+    put(parts.disk, "data-state", node.disk ?? "");
+    put(parts.disk, "display", node.disk && !node.client && (radius >= 13 || lost) ? "inline" : "none");
+    put(parts.disk, "d", lost ? `${DISK} M-7 -7 L7 7` : DISK);
+    put(parts.disk, "transform", `translate(${diskPlace(radius)})`);
+    put(parts.clock, "display", clock ? "inline" : "none");
+    put(parts.clock, "transform", `translate(${clockPlace(radius)})`);
+    const [x, y] = clockPlace(radius);
+    put(parts.skew, "x", x - 10);
+    put(parts.skew, "y", y + 4);
+    putText(parts.skew, clock);
+  }
+
+  elementOf(name) {
+    return this.parts.get(name)?.group;
+  }
+
+  // The sides that a line would make: one side ringed, the other dotted.
+  showSides(groups) {
+    for (const [name, parts] of this.parts) put(parts.group, "data-side", !groups ? "" : groups[0].includes(name) ? "one" : "other");
+  }
+
+  // The nodes that are chosen for a group.
+  showMarked(marked) {
+    for (const [name, parts] of this.parts) {
+      put(parts.group, "data-marked", marked.has(name));
+      if (marked.has(name)) put(parts.group, "aria-pressed", true);
+      else parts.group.removeAttribute("aria-pressed");
+    }
   }
 
   tagClient(node, parts, radius) {
@@ -129,19 +188,30 @@ class Nodes {
       const turn = Math.atan2((y - layout.middle[1]) * 1.6, x - layout.middle[0]);
       const across = Math.cos(turn), away = radius + 11;
       put(parts.head, "style", "font-size: 10px");
+      if (layout.fixed) {
+        const above = layout.bulge && this.rowOf(node.name, targets) === "above";
+        this.putTag(parts, fit(head, 8), "", 0, above ? -radius - 9 : radius + 15, "middle");
+        return;
+      }
       this.putTag(parts, fit(head, 16), "", across * away, Math.sin(turn) * away * 1.15 + 3.5,
         across > 0.4 ? "start" : across < -0.4 ? "end" : "middle");
       return;
     }
     put(parts.head, "style", "");
     const away = radius + (node.isolated ? 27 : 17);
-    const side = crowd ? "out" : this.sideOf(node.name, layout, targets, width);
+    const side = layout.bulge ? this.rowOf(node.name, targets) : crowd ? "out" : this.sideOf(node.name, layout, targets, width);
     const middle = label ? -2 : 4.5;
     const at = {
+      above: [0, label ? -away - 24 : -away - 8, "middle"],
       right: [away, middle, "start"], left: [-away, middle, "end"], below: [0, away + 9, "middle"],
       out: x < width / 2 ? [-away, middle, "end"] : [away, middle, "start"],
     }[side];
     this.putTag(parts, fit(head, 34), fit(label, 34), ...at);
+  }
+
+  // In a line words stand below and above in turn.
+  rowOf(name, targets) {
+    return [...targets.keys()].indexOf(name) % 2 ? "above" : "below";
   }
 
   // The side of a node on which words hide no other node: outwards, else inwards, else below.

@@ -9,6 +9,8 @@ class SvgPath {
 
   lineTo(x, y) { this.d += `L${number(x)} ${number(y)}`; }
 
+  quadraticCurveTo(cx, cy, x, y) { this.d += `Q${number(cx)} ${number(cy)} ${number(x)} ${number(y)}`; }
+
   closePath() { this.d += "Z"; }
 
   rect(x, y, w, h) { this.d += `M${number(x)} ${number(y)}h${number(w)}v${number(h)}h${number(-w)}Z`; }
@@ -129,22 +131,7 @@ function stageSvg(stage, model, now, theme) {
   const { width } = stage;
   const c = new SvgCanvas(width, STAGE_HEIGHT, theme.ground);
   c.root.append(...frozen(stage.under).childNodes);
-  for (const node of model.nodes.values()) {
-    const timer = node.client || node.dead ? null : model.longestTimer(node);
-    const place = stage.places.get(node.name);
-    if (!timer || !place) continue;
-    const left = Math.max(0, Math.min(1, (timer.from + timer.after - now) / Math.max(timer.after, 1e-9)));
-    c.beginPath();
-    c.arc(...place, stage.layout.radius + 6.5, -Math.PI / 2, -Math.PI / 2 + 2 * Math.PI * left);
-    Object.assign(c, { strokeStyle: theme.muted, lineWidth: 3.5 });
-    c.stroke();
-  }
-  for (const { m, at } of stage.drawn) {
-    const shape = new SvgPath();
-    addShape(shape, messageLook(m.type), at.x, at.y, MESSAGE_SIZE);
-    c.fillStyle = onGround(messageLook(m.type).colour, theme);
-    c.fill(shape);
-  }
+  stage.flights.drawOn(c, model, now, theme, false, () => new SvgPath());
   c.root.append(...frozen(stage.over).childNodes);
   return new XMLSerializer().serializeToString(c.root);
 }

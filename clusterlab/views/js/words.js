@@ -10,6 +10,8 @@ const LOSSES = {
 };
 const FAULTS = new Set(["kill", "restart", "pause", "resume", "isolate", "skew", "partition", "heal", "link", "error"]);
 
+const DEEDS = { hold_message: "held", release_message: "released", drop_message: "dropped", duplicate_message: "doubled" };
+
 // Of a large cluster the sizes say more than the names.
 function cutWords(groups) {
   const many = groups.flat().length > 12;
@@ -44,10 +46,12 @@ function sentenceOf(r, sent) {
     case "state": return `${r.node} is ${[d.role, d.epoch === null ? "" : `epoch ${d.epoch}`, d.label].filter(Boolean).join(" · ") || "as it was"}`;
     case "invoke": return `${r.node} asks for ${d.text}`;
     case "return": return `${r.node} is told ${d.outcome} ${d.text}`;
-    case "partition": return `the network is cut: ${cutWords(d.groups)}`;
+    case "partition": return d.groups.length > 1 ? `the network is cut: ${cutWords(d.groups)}` : "the network is cut no more";
     case "heal": return "the network is whole again";
     case "link": return `the link ${d.src} to ${d.dst} ${linkWords(d) || "is whole again"}`;
     case "error": return `${r.node} died of an error: ${d.error}`;
+    case "hold_message": case "release_message": case "drop_message": case "duplicate_message":
+      return `a message is ${DEEDS[r.kind]} by hand`;
     case "restart": return `${r.node} was restarted${d.disk === "lose" ? " without its disk" : ""}`;
   }
   return r.node === null ? r.kind : `${r.node} ${WORDS[r.kind] ?? r.kind}`;
@@ -60,7 +64,7 @@ function markWords(r) {
     case "note": return d.text ? `${d.name} ${d.text}` : d.name;
     case "restart": return d.disk === "lose" ? "restarted without its disk" : "restarted";
     case "link": return `${d.src} → ${d.dst} ${linkWords(d) || "is whole again"}`;
-    case "partition": return `cut: ${cutWords(d.groups)}`;
+    case "partition": return d.groups.length > 1 ? `cut: ${cutWords(d.groups)}` : "cut no more";
     case "heal": return "healed";
     case "skew": return "clock skewed";
     case "error": return "error";
