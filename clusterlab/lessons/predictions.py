@@ -84,6 +84,46 @@ PREDICTIONS = {
         "The leader still reaches a majority, so it goes on. "
         "The two on the other side call elections in vain: two votes are not three.",
     ),
+    "09/after-healing": Prediction(
+        "The link is mended. Each server has a log that the other does not have. "
+        "What becomes of the writes that both have acknowledged?",
+        (
+            "They are merged: nothing is lost.",
+            "Those of the server with the longer log are kept.",
+            "Those of one server are thrown away, whatever they were.",
+            "The cluster stops and asks a human.",
+        ),
+        2,
+        "Two logs that grew apart have no common order, and a store of values does not know which "
+        "of two values is right. So one server follows the other, here by a rule as arbitrary as "
+        "their names. GitHub asked humans, and it took them a day.",
+    ),
+    "09/paused-primary": Prediction(
+        "No cable is cut this time: the primary's process is paused for a second, then resumed. "
+        "What do you see right after it wakes up?",
+        (
+            "One primary: the paused one knows that it was paused.",
+            "Two, until they hear each other, a few messages later.",
+            "Two, until somebody cuts one off.",
+        ),
+        1,
+        "From outside a pause looks like death, and from inside like nothing at all. It wakes up "
+        "as a primary, says so to the other, and is told of the newer epoch. In the meantime it "
+        "may have answered a client.",
+    ),
+    "09/late-fence": Prediction(
+        "A disk checks the token of every write, but not of reads: a new holder that mounts the "
+        "disk raises the fence only with its first write. Is that enough?",
+        (
+            "Yes: a read changes nothing.",
+            "Yes, as long as the lease is longer than any message takes.",
+            "No: an old write may come between what the new holder reads and what it writes.",
+        ),
+        2,
+        "The new holder has read where the log ends. If a late write of the old one still passes "
+        "after that, the new one writes over it: the tokens never fell, and yet a record is gone. "
+        "A fence has to stand before anybody looks at what is behind it.",
+    ),
     "14/second-wish": Prediction(
         "Red is chosen. p2 knows nothing of it, and its user wants green. What does that user get?",
         (

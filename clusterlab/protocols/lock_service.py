@@ -23,7 +23,7 @@ and gives every session a whole lease, since it does not know how much of it is 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from clusterlab.core.node import Message, Node, NodeId, Timer, durable, volatile
 
@@ -167,6 +167,14 @@ class LockService(Node):
     def next_token(self, src: NodeId) -> int:
         """A number above those of all earlier grants."""
         return self.token + 1
+
+    def in_words(self, name: str, before: Self) -> str:
+        """Who has the lock, under which number."""
+        if name == "token" and self.token != before.token and self.holder is not None:
+            return f"grants the lock to {self.sessions[self.holder]} with token {self.token}"
+        if name == "sessions" and len(self.sessions) < len(before.sessions):
+            return "ends a session whose lease is over"
+        return ""
 
     def status(self) -> dict[str, Any]:
         """What views show."""

@@ -251,6 +251,16 @@ class PrimaryBackup(Recorder):
         label = f"{len(self.log)} written" + (" · alone" if self.alone else "")
         return {"role": self.role, "epoch": self.epoch, "label": label}
 
+    def in_words(self, name: str, before: Self) -> str:
+        """Who serves in which epoch, and what counts."""
+        if name == "role" and self.role != before.role:
+            return f"serves in epoch {self.epoch}" if self.role == PRIMARY else "serves no more"
+        if name == "committed" and self.committed > before.committed:
+            return f"acknowledges up to record {self.committed}"
+        if name == "log" and len(self.log) < len(before.log):
+            return f"gives up {len(before.log) - len(self.log)} records"
+        return ""
+
     def marks(self) -> dict[str, dict[str, int]]:
         """How far the log is committed."""
         return {"log": {"committed": self.committed}}
@@ -329,6 +339,14 @@ class Witness(Node):
             return
         self.last, self.length = m.epoch, max(m.length, self.length_under(m.epoch))
         self.send(src, Vouched(m.epoch, m.length))
+
+    def in_words(self, name: str, before: Self) -> str:
+        """What it grants and vouches for."""
+        if name == "epoch" and self.epoch != before.epoch:
+            return f"grants epoch {self.epoch}"
+        if name == "length" and (self.last, self.length) != (before.last, before.length):
+            return f"vouches for {self.length} records that end in epoch {self.last}"
+        return ""
 
     def length_under(self, epoch: int) -> int:
         """How far it vouched in that epoch; lengths of others say nothing."""

@@ -113,6 +113,10 @@ class Storage(Node):
             self.send(src, Fenced(self.newest))
             return
         self.raise_fence(src, m.token)
+        self.write(src, m)
+
+    def write(self, src: NodeId, m: WriteBlock) -> None:
+        """Do it, and say so."""
         size = max(len(self.blocks), m.block + 1)
         blocks = self.blocks + (None,) * (size - len(self.blocks))
         self.blocks = (*blocks[: m.block], m.record, *blocks[m.block + 1 :])
@@ -123,6 +127,14 @@ class Storage(Node):
         """Remember the newest token, and who brought it."""
         if token > self.newest:
             self.newest, self.owner = token, src
+
+    def in_words(self, name: str, before: Self) -> str:
+        """What is written."""
+        if name == "newest" and self.newest != before.newest:
+            return f"raises its fence to {self.newest}"
+        if name == "blocks" and self.blocks != before.blocks:
+            return "writes a block"
+        return ""
 
     def status(self) -> dict[str, Any]:
         """What views show."""
@@ -287,6 +299,14 @@ class DiskServer(Recorder):
             self.ask_disk(ReadAll(self.epoch))
         elif self.role == PRIMARY:
             self.write_next()
+
+    def in_words(self, name: str, before: Self) -> str:
+        """Who has the disk."""
+        if name == "mounting" and self.mounting and not before.mounting:
+            return f"mounts the disk with token {self.epoch}"
+        if name == "role" and self.role != before.role:
+            return "serves" if self.role == PRIMARY else "serves no more"
+        return ""
 
     def status(self) -> dict[str, Any]:
         """What views show."""

@@ -146,7 +146,7 @@ FENCING = always("Fencing", _tokens_never_fall, ghost=Ghost(Applied(), _apply), 
 """A resource applies tokens in an order that never falls: whoever lost the lock is kept out."""
 
 
-def _granted(ghost: tuple[Any, ...], node: NodeId, name: str, data: Any) -> tuple[Any, ...]:
+def _granted(ghost: tuple[Any, ...], _: NodeId, name: str, data: Any) -> tuple[Any, ...]:
     return (*ghost, data) if name == "granted" else ghost
 
 

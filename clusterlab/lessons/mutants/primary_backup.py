@@ -16,7 +16,7 @@ from clusterlab.check.invariants.primary_backup import (
     ONE_PRIMARY,
     TERMS_OF_OFFICE,
 )
-from clusterlab.check.properties import sometimes
+from clusterlab.check.properties import Answer, always, sometimes
 from clusterlab.check.world import NodeView, World
 from clusterlab.core.node import Node, NodeId
 from clusterlab.core.spec import Put
@@ -30,7 +30,7 @@ from clusterlab.protocols.lock_service import LockService
 from clusterlab.protocols.primary_backup import Witness, Witnessed
 from clusterlab.protocols.records import Record
 from clusterlab.protocols.replicated_log import Controller, Replica
-from clusterlab.protocols.shared_storage import FencedStorage, Storage
+from clusterlab.protocols.shared_storage import FencedStorage, Storage, corrupted
 
 # --- wrong classes -------------------------------------------------------------------------------
 
@@ -108,6 +108,17 @@ TWO_GRANTS = sometimes(
 )
 
 
+def _readable(world: World) -> Answer:
+    for disk in world.having("blocks"):
+        if broken := corrupted(disk.blocks):
+            return f"the halves of record {broken[0]} on {disk.id} do not belong together"
+    return True
+
+
+NOTHING_CORRUPTED = always("NothingCorrupted", _readable, reads=("blocks",))
+"""What is on the disk can be read."""
+
+
 class SignsTheDisk(Leased):
     """Writes a record as soon as it has the disk, so that no client is needed."""
 
@@ -118,10 +129,10 @@ class SignsTheDisk(Leased):
 
 
 def holders(storage: type[Storage]) -> list[Node]:
-    """Two that share a disk and a lock whose lease is two ticks long."""
+    """Two that share a disk and a lock whose lease is a tick long."""
     return [
         *SignsTheDisk.pair(drift=0.0),
-        LockService("lock", lease_ms=100),
+        LockService("lock", lease_ms=50),
         storage("disk"),
     ]
 
@@ -133,7 +144,7 @@ def lockers(service: type[LockService]) -> list[Node]:
 
 LEASES: dict[str, Any] = {
     "network": "multiset",
-    "ticks": 3,
+    "ticks": 1,
     "tick_ms": 50,
     "timers": {
         "KeepAliveDue": 1,
@@ -214,7 +225,9 @@ MUTANTS: tuple[Mutant, ...] = (
         NumbersProcesses,
         LockService,
         GRANTS_GROW.name,
-        by_search(lockers, properties=(GRANTS_GROW, LEASES_DISJOINT, TWO_GRANTS), **LEASES),
+        by_search(
+            lockers, properties=(GRANTS_GROW, LEASES_DISJOINT, TWO_GRANTS), **{**LEASES, "ticks": 1}
+        ),
     ),
     Mutant(
         "B3",
