@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from clusterlab.check.agreement import STEPS
 from clusterlab.check.replay import ScriptEnv, replay, shows
@@ -41,11 +42,15 @@ def _life(
 ) -> dict[int, tuple[Node, Node]]:
     life: dict[int, tuple[Node, Node]] = {}
     disk, skewed, born = node.saved(), (0.0, 1.0, 0.0), -1
+    synced: dict[str, Any] | None = None  # of a disk that lies: what it really holds
     deaths = {e.cause: e.data["effects"] for e in trace.of("kill", node=node.id)}
     for event in trace.of(node=node.id):
         if event.kind == "skew":
             skewed = (event.data["offset_ms"], event.data["rate"], event.at_ms)
+        elif event.kind == "disk_lies":
+            synced = dict(disk) if event.data["lies"] else None
         elif event.kind == "kill" and event.cause is None:
+            disk, synced = disk if synced is None else synced, None
             dead = restart(node, disk)
             life[event.seq] = (node, dead)
             node = dead
@@ -63,6 +68,8 @@ def _life(
             life[event.seq] = (node, made.node)
             if event.kind == "start" and event.cause == born:
                 life[born] = (life[born][0], made.node)
+            if event.seq in deaths:
+                disk, synced = disk if synced is None else synced, None
             node = restart(node, disk) if event.seq in deaths else made.node
     return life
 

@@ -225,6 +225,7 @@ class _Replayed:
         self.record = record
         self.candidates = [_Candidate(node.copy())]
         self.disk = node.saved()
+        self.synced: dict[str, Any] | None = None  # of a disk that lies: what it really holds
         self.pending: set[Timer] = set()
         self.alive = True
         self.shown: Mapping[str, Any] | None = None
@@ -250,6 +251,8 @@ class _Replayed:
                 self.candidates = [first._replace(node=restart(first.node, disk))]
                 self.disk = self.candidates[0].node.saved()
                 self.alive, self.shown = True, None
+            elif kind == "disk_lies":
+                self.synced = dict(self.disk) if data["lies"] else None
             elif kind == "skew":
                 self.skewed = (data["offset_ms"], data["rate"], event.at_ms)
             elif kind in OUTPUTS and event.cause not in begun:
@@ -286,6 +289,8 @@ class _Replayed:
 
     def _die(self) -> None:
         self.alive = False
+        if self.synced is not None:
+            self.disk, self.synced = self.synced, None
         self.pending = set()
 
     def _step(self, begin: TraceEvent, event: Event) -> Disagreement | None:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal, Self, TypeAlias, cast
 
 from clusterlab.core.errors import OperationFailed, OperationUnknown, ScenarioError
 from clusterlab.core.faults import (
+    DiskLies,
     DropMessage,
     DuplicateMessage,
     Fault,
@@ -173,6 +174,10 @@ class Cluster(ABC):
     def restart(self, node: NodeId, disk: Literal["keep", "lose"] = "keep") -> bool:
         """A dead node comes back, with its disk or with an empty one."""
         return self.apply(Restart(node, disk))
+
+    def disk_lies(self, node: NodeId, lies: bool = True) -> bool:
+        """Let the node's disk confirm writes that a death loses, or write them out after all."""
+        return self.apply(DiskLies(node, lies))
 
     def pause(self, node: NodeId) -> bool:
         """The node's process stops without dying; its mail waits."""

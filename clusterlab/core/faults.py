@@ -120,6 +120,17 @@ class Skew(Fault):
 
 
 @dataclass(frozen=True)
+class DiskLies(Fault):
+    """From now on the node's disk confirms writes that are only in its cache; a death loses those.
+
+    With `lies=False` it writes its cache out. It is honest again after that, and after a death.
+    """
+
+    node: NodeId
+    lies: bool = True
+
+
+@dataclass(frozen=True)
 class MessageFault(Fault):
     """Something that happens to one message on its way, not to a whole link.
 

@@ -16,7 +16,7 @@ As a file it is JSON lines: a header, then one event a line.
 | cancel_timer | owner | timer |
 | note | owner | name, data |
 | state | owner | the node's status(), when it changed |
-| kill, restart, pause, resume, skew, isolate | the node | the fault's fields |
+| kill, restart, pause, resume, skew, isolate, disk_lies | the node | the fault's fields |
 | partition, heal, link | None | the fault's fields |
 | hold_message, release_message, drop_message, duplicate_message | None | message: its send's seq |
 | invoke | client | operation |
@@ -47,6 +47,7 @@ from clusterlab.core.values import Splice, Vocabulary, decode, encode
 FAULT_KINDS = frozenset(
     (
         *("kill", "restart", "pause", "resume", "skew", "isolate", "partition", "heal", "link"),
+        "disk_lies",
         *("hold_message", "release_message", "drop_message", "duplicate_message"),
     )
 )

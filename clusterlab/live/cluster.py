@@ -7,6 +7,7 @@
 | restart | a new process, which reads the disk (or an empty one) |
 | partition, isolate, link, heal | every process's switch is set, so what is in flight is eaten |
 | skew | the node's clock |
+| a disk that lies | what is saved stays in the memory of the process |
 | hold, release, drop, duplicate a message | in the process of its receiver, where it waits |
 
 Clients live together in one further process, started with the first of them, so that 64 clients do
@@ -21,6 +22,7 @@ from typing import Any
 from clusterlab.core.cluster import Health
 from clusterlab.core.errors import ScenarioError
 from clusterlab.core.faults import (
+    DiskLies,
     Fault,
     Heal,
     Isolate,
@@ -161,12 +163,15 @@ class LiveCluster(LiveEngine):
                 Pause: health == "up",
                 Resume: health == "paused",
                 Skew: True,
+                DiskLies: health == "up",
             }
             if not possible[type(fault)]:
                 return False
             process = self._processes.of(node)
             if isinstance(fault, Skew):
                 self._skew(process, fault)
+            elif isinstance(fault, DiskLies):
+                self._processes.ask(process, "strike", fault)  # it is so when this returns
             elif isinstance(fault, Kill) and fault.effects is not None:
                 self._processes.tell(process, "strike", fault)
             elif process.name == CLIENTS:

@@ -59,6 +59,8 @@ class Disk:
         self._db.executescript(_SCHEMA)
         # How many items each tuple has, so that appending needs no DELETE; no entry: not a tuple.
         self._lengths: dict[tuple[NodeId, str], int] = {}
+        # Nodes whose disk lies, and what it has confirmed and not written.
+        self._cached: dict[NodeId, list[Mapping[str, Any]]] = {}
         for node, name, length in self._db.execute(
             "SELECT node, name,"
             " (SELECT count(*) FROM items i WHERE i.node = f.node AND i.name = f.name)"
@@ -72,6 +74,9 @@ class Disk:
         """Write these Saves, in order, and the number of their trace frame, as one transaction."""
         merged: dict[tuple[NodeId, str], Any] = {}
         for node, values in saves:
+            if node in self._cached:
+                self._cached[node].append(values)
+                continue
             for name, value in values.items():
                 key = (node, name)
                 merged[key] = join(merged[key], value) if key in merged else value
@@ -118,6 +123,22 @@ class Disk:
         self._db.execute("DELETE FROM fields WHERE node = ?", (node,))
         self._db.execute("DELETE FROM items WHERE node = ?", (node,))
         self._db.execute("COMMIT")
+
+    def let_lie(self, node: NodeId, lies: bool) -> None:
+        """Keep what is saved of `node` in memory from now on; or write it, and be honest again."""
+        if lies:
+            self._cached.setdefault(node, [])
+            return
+        db, cached = self._db, self._cached.pop(node, [])
+        db.execute("BEGIN IMMEDIATE")
+        for values in cached:
+            for name, value in values.items():
+                self._put(db, node, name, value)
+        db.execute("COMMIT")
+
+    def lose_cache(self, node: NodeId) -> None:
+        """The node has died."""
+        self._cached.pop(node, None)
 
     def close(self) -> None:
         """Let go of the file."""

@@ -29,7 +29,7 @@ from random import Random
 from typing import Any
 
 from clusterlab.core.errors import NodeError
-from clusterlab.core.faults import Fault, Kill, MessageFault, Pause, Restart, Resume, Skew
+from clusterlab.core.faults import DiskLies, Fault, Kill, MessageFault, Pause, Restart, Resume, Skew
 from clusterlab.core.history import Invoke, Returned
 from clusterlab.core.node import (
     WORLD,
@@ -328,6 +328,7 @@ class Host:
                 self._dropped(host.id, entry[6], "dead")
         host.held.clear()
         self._perform()
+        self._disk.lose_cache(host.id)
         if self.setting.alone:
             self._stopping = True
             self._post.flush(GOODBYE_S)
@@ -399,6 +400,8 @@ class Host:
                 for _, number, *rest in host.held:
                     heapq.heappush(self._heap, (now, number, *rest))
                 host.held.clear()
+            case DiskLies(lies=lies):
+                self._disk.let_lie(host.id, lies)
             case Skew(offset_ms=offset_ms, rate=rate):
                 self._rescale_timers(host, now, host.env.skewed.rate / rate)
                 host.env.skewed = Skewed(offset_ms, rate, now)

@@ -188,6 +188,7 @@ class Engine(Cluster):
     def _die(self, host: Host) -> None:
         host.alive = host.paused = False
         host.timers.clear()
+        host.lose_cache()
         self._callers.forget(host.id)
         for _, _, kind, _, src, msg, cause in host.held:
             # Mail that waited for a paused process dies with it.

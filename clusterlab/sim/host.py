@@ -70,6 +70,7 @@ class Host:
         "paused",
         "shown",
         "shows",
+        "synced",
         "timers",
     )
 
@@ -79,6 +80,7 @@ class Host:
         self.alive = True
         self.paused = False
         self.disk: dict[str, Any] = node.saved()
+        self.synced: dict[str, Any] | None = None  # of a disk that lies: what it really holds
         self.clock = Clock()
         self.env: Env = HostEnv(engine, self.clock, random)
         # Pending timers: the number of the heap entry that will fire, and the seq of the set_timer.
@@ -87,6 +89,15 @@ class Host:
         self.crash_after: int | None = None
         self.shows = type(node).status is not Node.status
         self.shown: Mapping[str, Any] | None = None
+
+    def let_disk_lie(self, lies: bool) -> None:
+        """What is saved from now on is lost with the process; or it is written out after all."""
+        self.synced = dict(self.disk) if lies else None
+
+    def lose_cache(self) -> None:
+        """The process has died."""
+        if self.synced is not None:
+            self.disk, self.synced = self.synced, None
 
     def save(self, save: Save) -> None:
         """Perform a Save: the node has just changed these fields, so the disk takes them over."""

@@ -16,6 +16,7 @@ from contextlib import suppress
 from clusterlab.core.cluster import ClientFactory
 from clusterlab.core.errors import LimitReached, ScenarioError
 from clusterlab.core.faults import (
+    DiskLies,
     Fault,
     Heal,
     Kill,
@@ -232,6 +233,8 @@ class Simulation(Hand):
                 for entry in host.held:  # as overdue as it is, so that it keeps its order
                     heapq.heappush(self._heap, entry)
                 host.held.clear()
+            case DiskLies(lies=lies):
+                host.let_disk_lie(lies)
             case Skew(offset_ms=offset_ms, rate=rate):
                 self._rescale_timers(host, host.clock.rate / rate)
                 host.clock.skew(self._now, offset_ms, rate)
@@ -256,4 +259,6 @@ def _can_strike(fault: Fault, host: Host) -> bool:
             return host.alive and not host.paused
         case Resume():
             return host.paused
+        case DiskLies(lies=lies):
+            return host.alive and lies != (host.synced is not None)
     return True

@@ -17,6 +17,7 @@ from clusterlab.core.errors import (
     UnknownNode,
 )
 from clusterlab.core.faults import (
+    DiskLies,
     DropMessage,
     DuplicateMessage,
     Fault,
@@ -102,6 +103,7 @@ def test_each_verb_is_a_fault() -> None:
     cluster.heal()
     cluster.link("n1", "n2", loss=0.5, delay_ms=(1, 2))
     cluster.skew("n3", offset_ms=100, rate=1.5)
+    cluster.disk_lies("n1")
     cluster.hold_message(7)
     cluster.release_message(7)
     cluster.drop_message(7)
@@ -118,6 +120,7 @@ def test_each_verb_is_a_fault() -> None:
         Heal(),
         Link("n1", "n2", loss=0.5, delay_ms=(1, 2)),
         Skew("n3", 100, 1.5),
+        DiskLies("n1"),
         HoldMessage(7),
         ReleaseMessage(7),
         DropMessage(7),

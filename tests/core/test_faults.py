@@ -8,6 +8,7 @@ import pytest
 
 from clusterlab.core.errors import BadFault, UnknownNode
 from clusterlab.core.faults import (
+    DiskLies,
     Fault,
     Heal,
     HoldMessage,
@@ -38,6 +39,7 @@ CLIENTS = ("c1",)
         (Isolate("c1"), "isolate", "c1", {}),
         (Heal(), "heal", None, {}),
         (HoldMessage(7), "hold_message", None, {"message": 7}),
+        (DiskLies("n1"), "disk_lies", "n1", {"lies": True}),
         (Skew("n1", 5, 1.1), "skew", "n1", {"offset_ms": 5, "rate": 1.1}),
         (
             Partition((("n1",), ("n2", "n3"))),

@@ -137,6 +137,22 @@ def test_a_commit_that_its_process_did_not_survive_is_there_for_all_or_for_none(
     assert not (path.parent / "n9.sqlite-wal").read_bytes()
 
 
+def test_a_disk_that_lies_keeps_what_it_confirms_to_itself(path: Path) -> None:
+    disk = Disk(path)
+    disk.commit([("n1", {"log": (1,)}), ("n2", {"log": (1,)})], 1, 1)
+    disk.let_lie("n1", True)
+    disk.commit([("n1", {"log": Splice(1, (2,))}), ("n2", {"log": Splice(1, (2,))})], 1, 2)
+    assert (disk.read("n1", {}), disk.read("n2", {})) == ({"log": (1,)}, {"log": (1, 2)})
+    assert newest_frame(path, 1) == 2, "the process goes on as if it were written"
+    disk.let_lie("n1", False)
+    assert disk.read("n1", {}) == {"log": (1, 2)}
+    disk.let_lie("n1", True)
+    disk.commit([("n1", {"log": Splice(2, (3,))})], 1, 3)
+    disk.lose_cache("n1")
+    disk.commit([("n1", {"log": Splice(2, (4,))})], 1, 4)
+    assert disk.read("n1", {}) == {"log": (1, 2, 4)}
+
+
 def test_losing_it_loses_all(path: Path) -> None:
     disk = Disk(path)
     disk.commit([("n1", {"a": (1,)}), ("n2", {"a": 2})])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from clusterlab.check.lives import lives_of
+from clusterlab.check.replay import replay
 from clusterlab.core.faults import Kill
 from clusterlab.core.network import Network
 from clusterlab.core.node import Node, NodeId, durable
@@ -228,6 +230,49 @@ def test_a_crash_within_a_step_waits_for_the_resume() -> None:
     sim.resume("j")
     sim.run(0)
     assert (sim.health("j"), sim.state("j")) == ("dead", {"log": ("x",)})
+
+
+# ---- disks that lie ------------------------------------------------------------------------------
+
+
+def hand_another(sim: Simulation) -> None:
+    """`w` comes again, and hands one more value to `j`."""
+    sim.kill("w")
+    sim.restart("w")
+    sim.run(15)
+
+
+def test_a_disk_that_lies_loses_with_the_process_what_it_confirmed() -> None:
+    sim = journal()
+    nodes = sim.trace.nodes
+    sim.run(15)
+    assert sim.disk_lies("j")
+    hand_another(sim)
+    assert sim.state("j")["log"] == ("x", "x")
+    sim.kill("j")
+    assert sim.state("j") == {"log": ("x",)}
+    sim.restart("j")
+    hand_another(sim)
+    sim.kill("j")
+    assert sim.state("j") == {"log": ("x", "x")}, "after a death it is honest again"
+    assert sim.trace.fired()["disk_lies"] == 1
+    found = replay(sim.trace, nodes)
+    assert not list(found)
+    assert found.disks["j"] == {"log": ("x", "x")}
+    lives = lives_of(sim.trace, nodes)
+    born = [lives[event.seq][1].state()["log"] for event in sim.trace.of("restart", node="j")]
+    assert born == [("x",)]
+
+
+def test_a_disk_that_has_written_its_cache_out_loses_nothing() -> None:
+    sim = journal()
+    sim.disk_lies("j")
+    sim.run(15)
+    assert sim.disk_lies("j", lies=False)
+    assert not sim.disk_lies("j", lies=False), "it is honest already"
+    sim.kill("j")
+    assert sim.state("j") == {"log": ("x",)}
+    assert not sim.disk_lies("j"), "the dead do not lie"
 
 
 # ---- clocks --------------------------------------------------------------------------------------
