@@ -15,7 +15,8 @@ from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
-ROOT = Path(__file__).parents[2]
+from tests.labs.notebooks import ROOT, path_of, with_engine
+
 START_LIMIT_S = 60
 BROWSER_ARGUMENTS = [
     "--no-sandbox",
@@ -33,20 +34,12 @@ def take_copy(folder: Path, lab: str, engine: str) -> Path:
 
     The simulator is not slowed down to be watched.
     """
-    source = next((ROOT / "labs").glob(f"{lab}*/{lab}*.ipynb"))
+    source = path_of("labs", lab)
     target = folder / "labs" / source.parent.name / source.name
     target.parent.mkdir(parents=True)
     notebook = json.loads(source.read_text(encoding="utf-8"))
-    changed = 0
-    for cell in notebook["cells"]:
-        text = "".join(cell["source"])
-        if 'ENGINE = "live"' in text:
-            cell["source"] = text.replace('ENGINE = "live"', f'ENGINE = "{engine}"')
-            changed += 1
-        elif engine == "sim":
-            cell["source"] = text.replace("speed=0.25", "speed=1.0")
-    assert changed == 1, "one changed word chooses the engine"
-    target.write_text(json.dumps(notebook), encoding="utf-8")
+    changed = with_engine(notebook, engine, hasty=engine == "sim")
+    target.write_text(json.dumps(changed), encoding="utf-8")
     return folder
 
 
