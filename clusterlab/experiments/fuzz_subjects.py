@@ -24,7 +24,7 @@ from clusterlab.check.world import NodeView, World
 from clusterlab.core.errors import ScenarioError
 from clusterlab.core.faults import check_name
 from clusterlab.core.network import Network
-from clusterlab.core.node import Message, Node, NodeId
+from clusterlab.core.node import Delay, Message, Node, NodeId
 from clusterlab.core.spec import Add, Counter, KeyValue, Read, Spec
 from clusterlab.experiments.fuzz import Clients, Trial
 from clusterlab.protocols.client import Client, Workload, mixed_workload, scramble
@@ -137,12 +137,14 @@ class Counting:
         return Read() if scramble(scramble(self.seed) + serial) % 3 == 0 else Add(1)
 
 
-def _client(servers: tuple[NodeId, ...], number: int, workload: Workload) -> Client:
+def _client(
+    servers: tuple[NodeId, ...], number: int, workload: Workload, every_ms: Delay = (0, 50)
+) -> Client:
     return Client(
         f"c{number}",
         servers=servers,
         workload=workload,
-        every_ms=(0, 50),
+        every_ms=every_ms,
         retry_ms=150,  # asks again while the first request is still under way
         back_off_ms=(5, 30),
         give_up_ms=2 * CONVERGES_MS,
@@ -299,6 +301,26 @@ MULTI_PAXOS_PROPERTIES = (
     *(CAUGHT_UP, ANSWERED),
 )
 
+HURRIED = 6
+
+
+@dataclass(frozen=True)
+class HurriedClients:
+    """Clients that never think: commands are under way at once, and a death may leave holes."""
+
+    def __call__(self, servers: tuple[NodeId, ...], seed: int) -> list[Node]:
+        """Six of them; another seed, another order of operations."""
+        return [
+            _client(
+                servers,
+                n,
+                mixed_workload(f"c{n}", seed=seed * HURRIED + n, keys=("x", "y")),
+                every_ms=0,
+            )
+            for n in range(1, HURRIED + 1)
+        ]
+
+
 LEASE_MS = 120
 """Below the shortest election timeout."""
 
@@ -317,7 +339,7 @@ def _multi_paxos(node: type[Any], size: int | None) -> tuple[Trial, ...]:
 
     return (
         # A command a message and few in a snapshot: holes, and replicas that need another's state.
-        trial(3, StoreClients(), KeyValue(), commands_max=1, snapshot_every=10),
+        trial(3, HurriedClients(), KeyValue(), commands_max=1, snapshot_every=10),
         trial(5, CounterClients(), Counter(), snapshot_every=25, lease_ms=LEASE_MS),
         trial(3, StoreClients(), KeyValue(), snapshot_every=10, lease_ms=LEASE_MS, gather_ms=0),
         trial(5, StoreClients(), KeyValue(), snapshot_every=10, alpha=1),
