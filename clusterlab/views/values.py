@@ -2,8 +2,9 @@
 
 The state panel asks for a window of the run and gets the values at its beginning and every change
 within it. A log is told as cells with a number each. Which field is a log is seen from its shape:
-a tuple of entries that begin with a number (a term, an epoch, a ballot), or a dict from slots to
-such entries. What the number means, and how far a log has come (`Node.marks`), the protocol knows.
+a tuple of entries that begin with a number (a term, an epoch, a ballot), with None for holes, or a
+dict from slots to such entries. What the number means, and how far a log has come (`Node.marks`),
+the protocol knows.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ WINDOW = 4_000
 """So many events are in the window that a panel gets."""
 SAVED_MAX = 20_000
 """So many changes are saved in a page."""
+HOLES_MAX = 4
+"""A dict whose slots lie further apart than this is no log."""
 CHUNK = 200
 """So many steps are followed between two looks at the clock."""
 BUDGET_S = 0.4
@@ -184,15 +187,17 @@ def as_log(value: Any, start: int = 0) -> Log | None:
     >>> as_log((1, 2)) is None
     True
     """
-    if type(value) is tuple:
-        numbered = value and all(number_of(entry) is not None for entry in value)
-        return Log(start, value) if numbered else None
-    if type(value) is not dict or not value or not all(type(key) is int for key in value):
-        return None
-    first, last = min(value), max(value)
-    if last - first >= 4 * len(value) or any(number_of(v) is None for v in value.values()):
-        return None
-    return Log(first - 1, tuple(value.get(slot) for slot in range(first, last + 1)))
+    if type(value) is dict and value and all(type(key) is int for key in value):
+        first, last = min(value), max(value)
+        if last - first < HOLES_MAX * len(value) and None not in value.values():
+            return as_log(tuple(value.get(slot) for slot in range(first, last + 1)), first - 1)
+    elif (
+        type(value) is tuple
+        and any(entry is not None for entry in value)
+        and all(entry is None or number_of(entry) is not None for entry in value)
+    ):
+        return Log(start, value)
+    return None
 
 
 def _told(old: Any, new: Any, start: int) -> JSON:

@@ -87,6 +87,8 @@ def test_a_log_is_known_by_its_shape() -> None:
     assert as_log((Item(1), Item(2))) is not None
     assert as_log(((1, "x"),)) is not None
     assert as_log({1: (Item(3), "x"), 2: (4, "y")}) is not None, "a ballot begins with its round"
+    assert as_log((None, Item(2))) is not None, "a hole"
+    assert as_log((None, None)) is None
     for other in (
         (),
         (1, 2),

@@ -2,6 +2,7 @@
 // What changed just now and what differs from a node or a moment that one compares with has a sign, not only a colour.
 
 const DRAW_EVERY_MS = 90;
+const DRAW_SHARE = 8; // a drawing is followed by so many times as long without one
 const COLUMNS_MAX = 7; // of more nodes each gets a row
 const CELL_WIDTH = 30;
 
@@ -11,6 +12,7 @@ class StatePanel {
     this.values = null;
     this.pinned = null;
     this.drawnAt = -Infinity;
+    this.cost = 0; // ms that the last drawing took
     this.active = null; // the place of the cell that the keyboard is on
     this.said = html("output", { class: "cl-whole", "aria-live": "off" });
     this.note = html("span", { class: "cl-caption cl-statenote" });
@@ -19,6 +21,7 @@ class StatePanel {
     this.clients = html("input", { type: "checkbox", onchange: () => this.draw() });
     this.fields = html("table", { class: "cl-fields" });
     this.logs = html("div", { class: "cl-logs" });
+    this.grid = [];
     this.body = html("div", {
       class: "cl-scroll", role: "region", "aria-label": "fields of the nodes", tabindex: "-1",
       onkeydown: (event) => this.key(event), onpointerover: (event) => this.tell(event.target), onfocusin: (event) => this.tell(event.target),
@@ -45,7 +48,7 @@ class StatePanel {
   // Text is laid out anew, so not in every frame.
   update() {
     if (!this.element.open || this.later) return;
-    const wait = this.drawnAt + DRAW_EVERY_MS - performance.now();
+    const wait = this.drawnAt + Math.max(DRAW_EVERY_MS, DRAW_SHARE * this.cost) - performance.now();
     if (wait <= 0) this.draw();
     else this.later = setTimeout(() => this.draw(), wait);
   }
@@ -76,11 +79,11 @@ class StatePanel {
     this.newest = Math.max(-1, ...shown.map((node) => node.seq));
     const fields = Object.keys(this.values.kinds).filter((field) => shown.some((node) => node.fields.has(field)));
     const logs = fields.filter((field) => shown.some((node) => node.fields.get(field)?.log));
-    const focused = this.body.contains(document.activeElement);
-    this.grid = [];
-    this.drawFields(shown, fields.filter((field) => !logs.includes(field)));
-    this.logs.replaceChildren(...logs.map((field) => this.drawLog(shown, field)));
-    this.rove(focused);
+    morph(this.fields, this.drawFields(shown, fields.filter((field) => !logs.includes(field))));
+    morph(this.logs, html("div", { class: "cl-logs" }, ...logs.map((field) => this.drawLog(shown, field))));
+    this.grid = [...this.body.querySelectorAll("tr")].map((row) => [...row.querySelectorAll("td[tabindex]")]).filter((row) => row.length);
+    this.rove();
+    this.cost = performance.now() - this.drawnAt;
   }
 
   waiting() {
@@ -121,10 +124,9 @@ class StatePanel {
     const cells = nodes.map((node) => fields.map((field) => this.fieldCell(node, field)));
     const corner = html("th", { scope: "col" }, across ? "field" : "node");
     const rows = across ? fields.map((_, i) => [titles[i], cells.map((column) => column[i])]) : nodes.map((_, i) => [heads[i], cells[i]]);
-    this.grid.push(...rows.map(([, row]) => row));
     const room = across ? (this.view.root.clientWidth - 230) / nodes.length : 160;
-    this.fields.style.setProperty("--cl-column", `${Math.max(90, Math.floor(room))}px`);
-    this.fields.replaceChildren(
+    this.body.style.setProperty("--cl-column", `${Math.max(90, Math.floor(room))}px`);
+    return html("table", { class: "cl-fields" },
       html("caption", {}, "Fields at ", msText(this.view.cursor.atMs)),
       html("thead", {}, html("tr", {}, corner, ...(across ? heads : titles))),
       html("tbody", {}, ...rows.map(([title, row]) => html("tr", {}, title, ...row))));
@@ -164,7 +166,7 @@ class StatePanel {
     const logs = having.map((node) => node.fields.get(field).log);
     const last = Math.max(1, ...logs.filter(Boolean).map((log) => log.start + log.hidden + log.cells.length));
     const earliest = Math.min(...logs.filter(Boolean).map((log) => log.start + 1));
-    const room = Math.max(6, Math.floor((this.view.root.clientWidth - 250) / CELL_WIDTH));
+    const room = Math.max(6, Math.floor((this.view.root.clientWidth - 340) / CELL_WIDTH));
     const first = Math.max(earliest, last - room + 1);
     const indices = Array.from({ length: last - first + 1 }, (_, i) => first + i);
     const caption = first > earliest ? `${field}, from entry ${first} on` : field;
@@ -195,7 +197,6 @@ class StatePanel {
       cell.words = entry ? `${node.name}.${field} ${index}: ${whole}${reached.length ? ` (${reached.join(", ")})` : ""}${differs ? `; differs from ${other?.[1] ?? "nothing"}` : ""}` : `${node.name}.${field} ${index}: no entry`;
       return cell;
     });
-    this.grid.push(cells);
     const words = marks.map(([word, reached], at) => html("span", { class: `cl-mark${Math.min(at, 1) + 1}` }, `${word} ${reached}`));
     return html("tr", { "data-node": node.name }, this.nodeHead(node, "row"), ...cells, html("td", { class: "cl-marks" }, ...words));
   }
@@ -215,20 +216,16 @@ class StatePanel {
     if (cell?.words) putText(this.said, cell.words);
   }
 
-  // Cells are made anew: the one that the keyboard was on is found again by its place.
-  rove(focused) {
-    if (!this.grid.length) return;
+  // One cell can be reached by the keyboard: the one that it was on last.
+  rove() {
     const [r, c] = this.active ?? [0, 0];
     const row = this.grid[Math.min(r, this.grid.length - 1)];
-    const cell = row[Math.min(c, row.length - 1)];
-    if (!cell) return;
-    cell.setAttribute("tabindex", "0");
-    if (this.active && focused) cell.focus({ preventScroll: true });
+    row?.[Math.min(c, row.length - 1)]?.setAttribute("tabindex", "0");
   }
 
   key(event) {
     const step = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] }[event.key];
-    const r = this.grid?.findIndex((row) => row.includes(event.target)) ?? -1;
+    const r = this.grid.findIndex((row) => row.includes(event.target));
     if (!step || r < 0) return;
     const row = Math.max(0, Math.min(this.grid.length - 1, r + step[0]));
     const column = Math.max(0, Math.min(this.grid[row].length - 1, this.grid[r].indexOf(event.target) + step[1]));
@@ -239,6 +236,20 @@ class StatePanel {
     event.preventDefault();
     event.stopPropagation();
   }
+}
+
+// Make `old` look like `fresh` and touch only what differs, so that little is laid out anew and the focus stays.
+function morph(old, fresh) {
+  for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+  for (const { name, value } of [...fresh.attributes]) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  old.words = fresh.words;
+  const [here, there] = [[...old.childNodes], [...fresh.childNodes]];
+  const alike = here.length === there.length && here.every((node, i) => node.nodeName === there[i].nodeName);
+  if (!alike) old.replaceChildren(...there);
+  else here.forEach((node, i) => {
+    if (node.nodeType === Node.ELEMENT_NODE) morph(node, there[i]);
+    else if (node.data !== there[i].data) node.data = there[i].data;
+  });
 }
 
 PANELS.push((view) => new StatePanel(view));
