@@ -19,6 +19,11 @@ from clusterlab.experiments.raft_elections import (
 from clusterlab.experiments.raft_failover import RaftFailover
 from clusterlab.experiments.raft_figure_8 import RaftFigure8, RaftFigure8Counting
 from clusterlab.experiments.raft_reads import RaftLeaseSkew, RaftReadIndex, RaftStaleRead
+from clusterlab.experiments.raft_storage import (
+    RaftHonestFsync,
+    RaftLostFsync,
+    RaftSnapshotCatchUp,
+)
 from clusterlab.experiments.split_brain import (
     SplitBrainMajority,
     SplitBrainNaive,
@@ -45,6 +50,9 @@ CATALOGUE: dict[str, type[Experiment]] = {
         RaftStaleRead,
         RaftReadIndex,
         RaftLeaseSkew,
+        RaftSnapshotCatchUp,
+        RaftLostFsync,
+        RaftHonestFsync,
         SplitBrainNaive,
         SplitBrainWitness,
         SplitBrainMajority,
