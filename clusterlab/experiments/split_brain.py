@@ -66,11 +66,13 @@ class SplitBrain(Experiment):
             return
         cluster.run(500)
         story.say(f"{cluster.leader()} serves")
-        story.say(str(self.damage(cluster)))
+        self.damage = self.count_damage(cluster)
+        story.say(str(self.damage))
 
     data: ClassVar[tuple[NodeId, ...]] = ("n1", "n2")
     """Who keeps data."""
     divergent: tuple[str, ...] = ()
+    damage: Damage = Damage()
 
     def committed(self, cluster: Cluster, node: NodeId) -> tuple[Record, ...]:
         """What that server told its clients is done."""
@@ -90,7 +92,7 @@ class SplitBrain(Experiment):
                 done[op.client] += 1
         return done
 
-    def damage(self, cluster: Cluster) -> Damage:
+    def count_damage(self, cluster: Cluster) -> Damage:
         """What differed when it healed, and what is not in the log of whoever leads in the end."""
         leader = cluster.leader()
         kept = cluster.state(leader)["log"] if leader is not None else ()
@@ -132,7 +134,7 @@ class SplitBrainNaive(SplitBrain):
     def checks(self, cluster: Cluster) -> list[Check]:
         """What is expected: that it goes wrong, and how."""
         done = self.served(cluster)
-        lost = self.damage(cluster).lost
+        lost = self.count_damage(cluster).lost
         verdict = check_linearizability(cluster.history, KeyValue())
         first = f", first {lost[0]}" if lost else ""
         return [
@@ -232,7 +234,7 @@ class SplitBrainMajority(SplitBrain):
 def one_side_serves(experiment: SplitBrain, cluster: Cluster) -> list[Check]:
     """One side pays with its availability, nothing is lost."""
     done = experiment.served(cluster)
-    lost = experiment.damage(cluster).lost
+    lost = experiment.count_damage(cluster).lost
     verdict = check_linearizability(cluster.history, KeyValue())
     writes = sum(wrote(op) for op in cluster.history.ok())
     return [
