@@ -5,6 +5,7 @@ from __future__ import annotations
 from clusterlab import Acceptor, Proposer, Raft
 from clusterlab.protocols.paxos import Accept, Accepted, Promise, Proposal
 from clusterlab.protocols.raft import VoteReply
+from tests.lessons.exercises import answers_split_brain
 
 # The tests hand out classes made in functions: like those of a notebook's cells, no other process
 # can import them.
@@ -190,7 +191,7 @@ def compares_terms():
     return Terms
 
 
-RIGHT = {
+RIGHT = answers_split_brain.RIGHT | {
     "14/acceptor": acceptor,
     "14/proposer": proposer,
     "15/request-vote": voter,
@@ -198,6 +199,7 @@ RIGHT = {
 }
 
 WRONG = [
+    *answers_split_brain.WRONG,
     ("14/acceptor", ignores_its_promise, "Agreement"),
     ("14/acceptor", compares_with_what_it_accepted, "Agreement"),
     ("14/acceptor", does_not_raise_its_promise, "PromisedCoversAccepted"),
