@@ -89,6 +89,7 @@ class Cluster(ABC):
         self.servers: tuple[NodeId, ...] = tuple(node.id for node in nodes)
         self.clients: tuple[NodeId, ...] = ()
         self._client_factory = client
+        self._at_stop: list[Callable[[], None]] = []
         self._shown: dict[NodeId, Mapping[str, Any]] = {}  # engines keep the newest status() here
         self.trace = Trace(
             engine=self.engine,
@@ -142,6 +143,15 @@ class Cluster(ABC):
     @abstractmethod
     def stop(self) -> None:
         """End everything that this cluster started; harmless when called again."""
+
+    def at_stop(self, call: Callable[[], None]) -> None:
+        """Call this once the cluster has stopped: its trace is whole then."""
+        self._at_stop.append(call)
+
+    def _tell_stopped(self) -> None:
+        """Engines say so at the end of `stop`."""
+        while self._at_stop:
+            self._at_stop.pop(0)()
 
     # --- time ---
 

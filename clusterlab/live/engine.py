@@ -156,6 +156,7 @@ class LiveEngine(Cluster):
         if hasattr(self, "_sockets"):
             shutil.rmtree(self._sockets, ignore_errors=True)
         session.leave(self)
+        self._tell_stopped()
 
     def __del__(self) -> None:
         if not getattr(self, "_stopped", True) and not sys.is_finalizing():

@@ -159,6 +159,7 @@ class Simulation(Hand):
         """End the simulation; its trace and history stay readable."""
         self.halt()
         self._stopped = True
+        self._tell_stopped()
 
     def _paced(self, over: Callable[[], bool]) -> bool:
         """While the simulation plays, wait until `over()`; False if it does not play (any more).

@@ -13,6 +13,7 @@ from clusterlab.core.cluster import Cluster
 from clusterlab.core.trace import Trace
 from clusterlab.views.feed import Feed
 from clusterlab.views.finding import Finding
+from clusterlab.views.last_picture import LastPicture
 from clusterlab.views.layouts import LayoutName, check_layout
 from clusterlab.views.page import recorded, run_of, save, style, widget_script
 from clusterlab.views.picture import picture
@@ -48,6 +49,9 @@ class ClusterView(anywidget.AnyWidget):
         self._past: dict[str, Any] | None = None
         self._values = Values(trace)
         self._feed = None if cluster is None else Feed(cluster, self.send, speed, layout)
+        self._place = LastPicture(self._repr_mimebundle_)
+        if cluster is not None:
+            cluster.at_stop(self._place.refresh)
         self.on_msg(self._receive)
         _hear_while_cells_run(self.comm)
 
@@ -125,6 +129,10 @@ class ClusterView(anywidget.AnyWidget):
 
     def __repr__(self) -> str:
         return self.sentence()
+
+    def _ipython_display_(self) -> None:
+        """Show it in a notebook; when the cluster stops, its last picture takes that place."""
+        self._place.show()
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
         """The widget, and for where no widget can run the picture and the sentence."""

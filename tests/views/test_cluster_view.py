@@ -127,6 +127,46 @@ def test_the_feed_of_a_simulation_ends_with_it(views: list[ClusterView]) -> None
     assert not view.running
 
 
+def test_the_last_picture_takes_the_place_of_the_first_when_the_cluster_stops(
+    views: list[ClusterView], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[dict[str, Any]] = []
+
+    class Place:
+        def update(self, data: dict[str, Any], **how: Any) -> None:
+            assert how["raw"]
+            shown.append(data)
+
+    def display(data: dict[str, Any], **how: Any) -> Place:
+        assert how["display_id"]
+        Place().update(data, **how)
+        return Place()
+
+    monkeypatch.setattr("IPython.display.display", display)
+    sim = Simulation([Metronome("a")])
+    view = ClusterView.watch(sim)
+    views.append(view)
+    view._ipython_display_()
+    sim.run(500)
+    sim.kill("a")
+    sim.stop()
+    sim.stop()
+    first, last = shown
+    assert first[WIDGET] == last[WIDGET]
+    assert first["text/plain"] == "One node at 0 ms."
+    assert last["text/plain"] == "One node at 500 ms: a is dead."
+    assert first["image/svg+xml"] != last["image/svg+xml"]
+
+
+def test_a_picture_that_nobody_was_shown_is_not_drawn_anew(views: list[ClusterView]) -> None:
+    sim = Simulation([Metronome("a")])
+    view = ClusterView.watch(sim)
+    views.append(view)
+    view.close()
+    sim.stop()
+    assert sim._at_stop == []
+
+
 def test_a_message_in_a_still_picture(story: Story, views: list[ClusterView]) -> None:
     story.send("n1", "n2", Hello())
     view = show(story.trace)
