@@ -129,10 +129,10 @@ def trio(answer: Answer) -> list[Node]:
 
 
 def up_to(epoch: int) -> Any:
-    """A bound: no epoch above, no log of more than three records."""
+    """A bound: no epoch above, and no log longer than that many."""
 
     def bound(node: NodeView) -> bool:
-        return bool(getattr(node, "epoch", 0) <= epoch and len(getattr(node, "log", ())) <= 3)
+        return bool(getattr(node, "epoch", 0) <= epoch and len(getattr(node, "log", ())) <= epoch)
 
     return bound
 
