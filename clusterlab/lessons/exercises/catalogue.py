@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from clusterlab.lessons.exercises import paxos, raft_election, split_brain
+from clusterlab.lessons.exercises import multi_paxos, paxos, raft_election, split_brain
 from clusterlab.lessons.exercises.exercise import Exercise
 
 EXERCISES: dict[str, Exercise] = {
-    one.name: one for module in (paxos, raft_election, split_brain) for one in module.EXERCISES
+    one.name: one
+    for module in (paxos, multi_paxos, raft_election, split_brain)
+    for one in module.EXERCISES
 }

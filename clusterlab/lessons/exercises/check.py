@@ -6,6 +6,7 @@ import dis
 import inspect
 from typing import Any
 
+from clusterlab.check.story import Sentence, Story
 from clusterlab.core.errors import ScenarioError
 from clusterlab.core.node import Node
 from clusterlab.core.trace import Trace
@@ -43,10 +44,18 @@ def check(name: str, answer: Any) -> Feedback:
         verdict["sentence"],
         tuple(verdict["covered"]),
         tuple(verdict.get("printed", ())),
-        verdict.get("broken"),
-        tuple(verdict.get("story", ())),
-        None if lines is None else Trace.parse(lines),
+        property=verdict.get("property"),
+        explanation=verdict.get("explanation", ""),
+        trace=None if lines is None else Trace.parse(lines),
+        told=_story(verdict.get("story")),
     )
+
+
+def _story(told: list[Any] | None) -> Story | None:
+    if told is None:
+        return None
+    sentences, end = told
+    return Story(tuple(Sentence(*one) for one in sentences), end)
 
 
 def _check_class(exercise: Exercise, answer: Any) -> None:

@@ -58,7 +58,7 @@ def _judge(exercise: Exercise, folder: Path) -> dict[str, Any]:
     try:
         with _cloudpickle():
             answer = pickle.loads((folder / "answer").read_bytes())  # noqa: S301 - see `asking`
-        guard(answer, exercise.writes)
+        guard(answer, exercise.writes, exercise.returns_none)
         return _examine(exercise, answer, folder)
     except EndlessError as error:
         return _failed(
@@ -93,11 +93,12 @@ def _examine(exercise: Exercise, answer: Answer, folder: Path) -> dict[str, Any]
 
 def _broken(finding: Finding) -> dict[str, Any]:
     lines = list(finding.trace.lines()) if finding.trace is not None else None
-    name = finding.broken
+    name, story = finding.broken, finding.story
     return {
         **_failed(f"{name}: {finding.explanation.rstrip('.')}."),
-        "broken": name,
-        "story": list(finding.story),
+        "property": name,
+        "explanation": finding.explanation,
+        "story": None if story is None else [list(story.sentences), story.end],
         "trace": lines,
     }
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from clusterlab.check.explore import explore
 from clusterlab.check.report import Progress, Report
-from clusterlab.check.story import in_short
+from clusterlab.check.story import Story, in_short
 from clusterlab.core.effects import Deliver, Effect, Event, Fire, Send, SetTimer
 from clusterlab.core.errors import ScenarioError
 from clusterlab.core.history import Invoke
@@ -55,6 +55,8 @@ class Exercise(NamedTuple):
     """Where the answer is written down."""
     hides: tuple[str, ...] = ()
     """Methods of `base` that are a part of the answer, and so are not there to be called."""
+    returns_none: tuple[str, ...] = ()
+    """Methods that may return None; of all others it is said that a `return` is missing."""
 
 
 class Crash(NamedTuple):
@@ -211,7 +213,7 @@ class Finding:
     """The values that break it, or why nothing can be said."""
     trace: Trace | None = None
     """The run that breaks it."""
-    story: tuple[str, ...] = ()
+    story: Story | None = None
     """The same in words."""
 
     @property
@@ -294,9 +296,7 @@ def storms(
             return Finding("", first.property, first.explanation, run.trace)
         say(f"{says}: a run fails; it is made shorter")
         short = minimize(made, run, search_s=search_s)
-        return Finding(
-            "", short.property, short.explanation, short.trace, tuple(short.story().lines())
-        )
+        return Finding("", short.property, short.explanation, short.trace, short.story())
 
     return look
 
@@ -316,8 +316,7 @@ def afterwards(one: Try) -> Look:
 def finding_of(report: Report, says: str, idle: str = "") -> Finding:
     """What a search comes to."""
     if report.verdict == "violated":
-        story = tuple(report.story().lines())
-        return Finding("", report.property, report.explanation, report.trace, story)
+        return Finding("", report.property, report.explanation, report.trace, report.story())
     covered = f"{report.states:,} states: {says}"
     if report.never:
         happened = ", ".join(report.never)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import builtins
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
+from clusterlab.check.story import Story
 from clusterlab.core.trace import Trace
 
 _BOX = (
@@ -31,18 +34,23 @@ class Feedback:
     """What was tried."""
     printed: tuple[str, ...] = ()
     """What the answer printed, cut short."""
-    broken: str | None = None
-    """The property that was broken."""
-    story: tuple[str, ...] = ()
-    """The shortest run that breaks it, in words."""
+    property: str | None = None
+    """What was broken."""
+    explanation: str = ""
+    """The values that break it."""
     trace: Trace | None = field(default=None, repr=False)
-    """The same run, for `show`."""
+    """The shortest run that breaks it; `show(feedback)` opens it there."""
+    told: Story | None = field(default=None, repr=False)
     interrupted: bool = False
 
     def __bool__(self) -> bool:
         return self.passed
 
-    @property
+    def story(self) -> Story:
+        """The same run in words."""
+        return self.told or Story((), self.sentence)
+
+    @builtins.property  # the field above has taken the name
     def headline(self) -> str:
         """The verdict in a few words."""
         if self.passed:
@@ -55,8 +63,8 @@ class Feedback:
             lines.append(self.sentence)
         if self.covered:
             lines += ["Tried:", *(f"  {what}" for what in self.covered)]
-        if self.story:
-            lines += ["The shortest run that shows it:", *self.story]
+        if self.told is not None:
+            lines += ["The shortest run that shows it:", *self.told.lines()]
         if self.printed:
             lines += ["It printed:", *(f"  {line}" for line in self.printed)]
         return "\n".join(lines)
@@ -70,10 +78,10 @@ class Feedback:
         if self.covered:
             items = "".join(f"<li>{escape(what)}</li>" for what in self.covered)
             parts.append(f"<ul style='margin:2px 0'>{items}</ul>")
-        if self.story:
-            parts.append(_folded("The shortest run that shows it, in words", self.story, True))
+        if self.told is not None:
+            parts.append(_folded("The shortest run that shows it, in words", self.told.lines()))
         if self.printed:
-            parts.append(_folded("What it printed", self.printed, not self.story))
+            parts.append(_folded("What it printed", self.printed, opened=True))
         return f"<div style='{_BOX.format(colour=colour)}'>{''.join(parts)}</div>"
 
     def _ipython_display_(self) -> None:
@@ -84,10 +92,10 @@ class Feedback:
         if self.trace is not None:
             from clusterlab.views import show  # noqa: PLC0415 - widgets load when used
 
-            display(show(self.trace))  # type: ignore[no-untyped-call]
+            display(show(self))  # type: ignore[no-untyped-call]
 
 
-def _folded(title: str, lines: tuple[str, ...], opened: bool) -> str:
+def _folded(title: str, lines: Sequence[str], *, opened: bool = False) -> str:
     text = escape("\n".join(lines))
     style = "white-space:pre-wrap;margin:4px 0;font-size:0.92em"
     head = f"<summary style='cursor:pointer'>{escape(title)}</summary>"

@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -143,15 +143,15 @@ def is_learners(file: str) -> bool:
     return not any(part in file for part in library)
 
 
-def guard(answer: type[Any], names: tuple[str, ...]) -> None:
+def guard(answer: type[Any], names: Iterable[str], returns_none: Collection[str] = ()) -> None:
     """Say in a sentence what the methods that a learner wrote commonly do wrong."""
     for name in names:
         written = getattr(answer, name)
         if isinstance(written, types.FunctionType):
-            setattr(answer, name, _guarded(name, written))
+            setattr(answer, name, _guarded(name, written, name in returns_none))
 
 
-def _guarded(name: str, written: Callable[..., Any]) -> Callable[..., Any]:
+def _guarded(name: str, written: Callable[..., Any], returns_none: bool) -> Callable[..., Any]:
     @functools.wraps(written)
     def run(*arguments: Any) -> Any:
         try:
@@ -170,7 +170,7 @@ def _guarded(name: str, written: Callable[..., Any]) -> Callable[..., Any]:
                 f"{name} returns {str(value)[:LETTERS_MAX]}, which goes nowhere: "
                 "a handler answers with self.send(src, ...)."
             )
-        if not name.startswith("on_") and value is None:
+        if not name.startswith("on_") and value is None and not returns_none:
             raise NodeError(f"{name} returns None: is a `return` missing?")
         return value
 

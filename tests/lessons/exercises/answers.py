@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clusterlab import Acceptor, Proposer, Raft
+from clusterlab.protocols.multi_paxos import MultiPaxos
 from clusterlab.protocols.paxos import Accept, Accepted, Promise, Proposal
 from clusterlab.protocols.raft import VoteReply
 from tests.lessons.exercises import answers_split_brain
@@ -118,6 +119,33 @@ def takes_the_first_report():
     return First
 
 
+def slot_filler():
+    class MyMultiPaxos(MultiPaxos):
+        def pick_command(self, slot, reports):
+            here = [one.accepted[slot - one.first :][:1] for one in reports if slot >= one.first]
+            reported = [p for found in here for p in found if p is not None]
+            return max(reported, key=lambda p: p.ballot).value if reported else None
+
+    return MyMultiPaxos
+
+
+def fills_all_with_no_ops():
+    class NoOps(MultiPaxos):
+        def pick_command(self, slot, reports):
+            self.note("no-op", slot)
+
+    return NoOps
+
+
+def looks_into_its_own_log_only():
+    class OwnLog(MultiPaxos):
+        def pick_command(self, slot, reports):
+            own = self.at(slot)
+            return None if own is None else own.value
+
+    return OwnLog
+
+
 def voter():
     class MyRaft(Raft):
         def on_request_vote(self, src, m):
@@ -194,6 +222,7 @@ def compares_terms():
 RIGHT = answers_split_brain.RIGHT | {
     "14/acceptor": acceptor,
     "14/proposer": proposer,
+    "14/slots": slot_filler,
     "15/request-vote": voter,
     "15/election-restriction": restriction,
 }
@@ -205,6 +234,8 @@ WRONG = [
     ("14/acceptor", does_not_raise_its_promise, "PromisedCoversAccepted"),
     ("14/proposer", proposes_its_own_wish, "Agreement"),
     ("14/proposer", counts_promises_of_other_ballots, "Agreement"),
+    ("14/slots", fills_all_with_no_ops, "ChosenIsKept"),
+    ("14/slots", looks_into_its_own_log_only, "ChosenIsKept"),
     ("15/request-vote", votes_for_all, "ElectionSafety"),
     ("15/request-vote", does_not_look_at_the_log, "LeaderCompleteness"),
     ("15/election-restriction", always_up_to_date, "LeaderCompleteness"),

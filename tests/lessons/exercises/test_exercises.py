@@ -22,10 +22,10 @@ def test_a_right_answer_passes_and_what_was_tried_is_told(name):
 def test_a_wrong_answer_is_answered_with_a_run_that_breaks_it(name, wrong, promise):
     feedback = check_exercise(name, wrong())
     assert not feedback
-    assert feedback.broken == promise, str(feedback)
+    assert feedback.property == promise, str(feedback)
     assert feedback.trace is not None
     assert feedback.trace.meta["property"] == promise
-    assert f"So {promise} is violated" in feedback.story[-1]
+    assert f"So {promise} is violated" in feedback.story().end
 
 
 def test_every_exercise_is_tried_with_a_right_answer_and_with_two_wrong_ones():
