@@ -44,7 +44,6 @@ def examine(exercise: Exercise, answer: Answer) -> dict[str, Any]:
         (folder / "answer").write_bytes(_packed(answer))
         request = {
             "exercise": exercise.name,
-            "path": [str(Path(entry).resolve()) for entry in sys.path],
             "sources": _sources(answer),
         }
         (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
@@ -54,6 +53,7 @@ def examine(exercise: Exercise, answer: Answer) -> dict[str, Any]:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(_path())},
                 start_new_session=os.name == "posix",  # Ctrl-C is for us, who then end it
             )
         try:
@@ -65,6 +65,11 @@ def examine(exercise: Exercise, answer: Answer) -> dict[str, Any]:
             found: dict[str, Any] = json.loads(verdict.read_text(encoding="utf-8"))
             return found
         return {"passed": False, "sentence": why or _died(process, folder), "covered": []}
+
+
+def _path() -> list[str]:
+    """Where modules are found here, the learner's own among them."""
+    return [str(Path(entry).resolve()) for entry in sys.path]
 
 
 def _packed(answer: Answer) -> bytes:
