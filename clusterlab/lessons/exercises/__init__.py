@@ -7,7 +7,7 @@ sentence and the shortest run that breaks the class, in words and in the player.
 | what | where |
 |---|---|
 | what an exercise is | `exercise` |
-| the exercises, by lab | `catalogue`: `split_brain` (09), `paxos`, `multi_paxos` (14), `raft_election` (15) |
+| the exercises | `catalogue`, and a file for each protocol |
 | the process that tries an answer, and its limits | `asking`, `examiner`, `limits` |
 | what the learner sees | `feedback` |
 """
