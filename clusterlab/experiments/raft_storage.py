@@ -61,7 +61,7 @@ class RaftLostFsync(Experiment):
             cluster.disk_lies(witness)
         cluster.partition([leader, witness], [late])
         cluster.invoke("writer", Put("x", PRECIOUS))
-        story.say(f"x = {PRECIOUS!r} is acknowledged: {leader} and {witness} have it on disk")
+        story.say(f"x = {PRECIOUS!r} is acknowledged: {leader} and {witness} confirmed it")
         cluster.kill(witness)
         cluster.kill(leader)
         cluster.restart(witness)

@@ -267,6 +267,8 @@ def _indices_are_ordered(world: World) -> Answer:
                 f"{last} entries"
             )
         terms = [entry.term for entry in entries(s)]
+        if offset(s):
+            terms.insert(0, s.snapshot.term)
         if terms != sorted(terms):
             return f"the terms fall along the log of {s.id}: {told(s)}"
         for peer, match in s.match_index.items():

@@ -38,7 +38,7 @@ def _reached(server: NodeView, up: bool) -> list[Reached]:
         found.append(Reached(server.last_applied, said, server.machine, server.sessions))
     if offset(server):
         said, held = f"the snapshot of {server.id} holds", server.snapshot.state()
-        found.append(Reached(offset(server), said, held["machine"], held["sessions"]))
+        found.append(Reached(offset(server), said, held.get("machine"), held.get("sessions")))
     return found
 
 

@@ -209,11 +209,12 @@ class Snapshots(Raft):
             self.acknowledge(src, m.last_included_index)
             return
         arriving = self.arriving
+        which = (m.last_included_index, m.last_included_term)
         # Fig. 13: "Create new snapshot file if first chunk (offset is 0)"
-        if arriving is None or not self.is_part(m, arriving):
-            arriving = Snapshot(m.last_included_index, m.last_included_term, ())
+        if arriving is None or (arriving.index, arriving.term) != which:
+            arriving = Snapshot(*which, ())
         # Fig. 13: "Write data into snapshot file at given offset"
-        if m.offset == len(arriving.data):
+        if self.is_next(m, arriving):
             arriving = arriving._replace(data=arriving.data + m.data)
             if m.done:
                 self.arriving = None
@@ -224,10 +225,9 @@ class Snapshots(Raft):
         # Fig. 13: "Reply and wait for more data chunks if done is false"
         self.send(src, SnapshotReply(self.current_term, arriving.index, len(arriving.data)))
 
-    def is_part(self, m: InstallSnapshot, arriving: Snapshot) -> bool:
-        """Whether these are pieces of the snapshot that is arriving, and of no other."""
-        which = (m.last_included_index, m.last_included_term)
-        return which == (arriving.index, arriving.term)
+    def is_next(self, m: InstallSnapshot, arriving: Snapshot) -> bool:
+        """Whether these pieces follow those that are there: messages come twice, and late."""
+        return m.offset == len(arriving.data)
 
     def needs(self, m: InstallSnapshot) -> bool:
         """Whether it holds anything that is not committed here already."""
