@@ -29,6 +29,7 @@ from typing import Any
 
 from clusterlab.core.history import Invoke, Invoked, Returned
 from clusterlab.core.node import WORLD, Message, Node, NodeId, Timer, durable, volatile
+from clusterlab.protocols.records import Bystander
 from clusterlab.protocols.shared_storage import DiskServer, Storage
 
 
@@ -101,7 +102,7 @@ class Managed(DiskServer):
             self.unmount()
 
 
-class FailoverManager(Node):
+class FailoverManager(Bystander):
     """Names a primary, and another one when it hears nothing of it. It splits brains.
 
     Parameters
@@ -196,7 +197,7 @@ class Stonith(FailoverManager):
             self.promote(self.successor())
 
 
-class PowerSwitch(Node):
+class PowerSwitch(Bystander):
     """Cuts power on command, and says so when it is cut."""
 
     commanded: dict[NodeId, NodeId] = volatile({})  # node -> who wants it dead

@@ -26,6 +26,7 @@ from abc import abstractmethod
 from typing import Any, NamedTuple, Self
 
 from clusterlab.core.node import Message, Node, NodeId, Timer, durable, volatile
+from clusterlab.protocols.records import Bystander
 
 
 class Lease(NamedTuple):
@@ -101,7 +102,7 @@ class GraceOver(Timer):
     """The service did not come back in time."""
 
 
-class LockService(Node):
+class LockService(Bystander):
     """One lock, and the sessions of those who want it.
 
     Parameters

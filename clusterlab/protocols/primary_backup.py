@@ -23,7 +23,7 @@ from typing import Any, Self
 
 from clusterlab.core.node import Delay, Message, Node, NodeId, Timer, durable, volatile
 from clusterlab.protocols.client import Request
-from clusterlab.protocols.records import BACKUP, PRIMARY, Record, Recorder
+from clusterlab.protocols.records import BACKUP, PRIMARY, Bystander, Record, Recorder
 
 
 class Copy(Message):
@@ -316,7 +316,7 @@ class Witnessed(PrimaryBackup):
         return max(self.copied, self.vouched)
 
 
-class Witness(Node):
+class Witness(Bystander):
     """A third vote without data: it knows the newest epoch, and how far a log must go to lead."""
 
     epoch: int = durable(0)

@@ -25,6 +25,14 @@ class Record(NamedTuple):
     operation: Message | None = None
 
 
+class Bystander(Node):
+    """Serves the servers: a witness, a disk, a manager. Clients that come by are sent on."""
+
+    def on_request(self, src: NodeId, m: Request) -> None:
+        """Not here."""
+        self.send(src, NotLeader(m.serial, None))
+
+
 class Recorder(Node):
     """Takes requests into its log, and answers them once they count.
 

@@ -26,7 +26,7 @@ from typing import Any
 from clusterlab.core.node import Message, Node, NodeId, Timer, durable, volatile
 from clusterlab.core.quorum import majority
 from clusterlab.protocols.client import Request
-from clusterlab.protocols.records import BACKUP, PRIMARY, Record, Recorder
+from clusterlab.protocols.records import BACKUP, PRIMARY, Bystander, Record, Recorder
 
 
 class Close(Message):
@@ -272,7 +272,7 @@ class Replica(Recorder):
         return {"role": self.role, "epoch": self.epoch, "label": label}
 
 
-class Controller(Node):
+class Controller(Bystander):
     """Names the leader of each epoch.
 
     Parameters

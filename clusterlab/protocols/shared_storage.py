@@ -27,7 +27,7 @@ from typing import Any, Self
 
 from clusterlab.core.node import Delay, Message, Node, NodeId, Timer, durable, volatile
 from clusterlab.protocols.client import Request
-from clusterlab.protocols.records import BACKUP, PRIMARY, Record, Recorder
+from clusterlab.protocols.records import BACKUP, PRIMARY, Bystander, Record, Recorder
 
 HALVES = 2
 """So many blocks hold a record."""
@@ -85,7 +85,7 @@ class Silence(Timer):
     """Nothing was heard of the partner for too long."""
 
 
-class Storage(Node):
+class Storage(Bystander):
     """A disk that writes what it is told, by whomever.
 
     It notes the token of each write that it carries out as `applied`.

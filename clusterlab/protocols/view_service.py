@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from clusterlab.core.node import Message, Node, NodeId, Timer, volatile
 from clusterlab.protocols.client import Request
-from clusterlab.protocols.records import BACKUP, PRIMARY, Record, Recorder
+from clusterlab.protocols.records import BACKUP, PRIMARY, Bystander, Record, Recorder
 
 
 class View(NamedTuple):
@@ -83,7 +83,7 @@ class ServerSilent(Timer):
     server: NodeId
 
 
-class ViewService(Node):
+class ViewService(Bystander):
     """Names primary and backup of each view.
 
     Parameters

@@ -9,7 +9,7 @@ from clusterlab.check.properties import always, sometimes
 from clusterlab.core.network import Network
 from clusterlab.core.node import NodeId, volatile
 from clusterlab.core.spec import Add, Put
-from clusterlab.protocols.client import Client, Refused, Reply, Request
+from clusterlab.protocols.client import Client, NotLeader, Refused, Reply, Request
 from clusterlab.protocols.primary_backup import (
     PRIMARY,
     Claim,
@@ -138,6 +138,11 @@ def test_a_witness_grants_an_epoch_once_and_not_to_who_is_behind() -> None:
     assert witness.restart().receive("n2", Claim(2, 1, 3)).only(Granted).epoch == 2
     assert witness.receive("n1", Vouch(1, 4)).only(Deposed).epoch == 2
     assert witness.node.length == 3
+
+
+def test_a_client_may_ask_anybody_even_the_witness() -> None:
+    witness = Bench(Witness("w")).receive("c", Request(1, Put("x", 1)))
+    assert witness.only(NotLeader).leader is None
 
 
 # --- what the checker found, or would find ---
