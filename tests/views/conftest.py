@@ -13,6 +13,7 @@ from clusterlab.core.faults import Fault
 from clusterlab.core.history import Returned
 from clusterlab.core.node import Message, Node, Timer
 from clusterlab.core.trace import Trace, TraceEvent
+from clusterlab.views.finding import Finding
 from clusterlab.views.page import page as page_of
 from clusterlab.views.page import recorded
 
@@ -220,9 +221,12 @@ def show_page(chromium: Any, tmp_path: Path) -> Iterator[Callable[..., Screen]]:
         live: bool = False,
         start: str = "end",
         values: dict[str, Any] | None = None,
+        run: str | None = None,
+        finding: Finding | None = None,
         **options: Any,
     ) -> Screen:
-        data = {**recorded(trace), "start": start, "values": values}
+        shown = recorded(trace, finding=finding)
+        data = {**shown, "start": start, "values": values, "run": run}
         if live:
             now_ms = max((event.at_ms for event in trace), default=0.0)
             data |= {"live": True, "now_ms": now_ms, "can_pace": True, "speed": 0.05}

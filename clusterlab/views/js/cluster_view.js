@@ -282,9 +282,12 @@ class ClusterView {
     this.detail.show(this.tape.chosen, record ? this.words(record) : "", record ? changesOf(this.timeline, this.fields, record) : []);
   }
 
+  svgOf(what) {
+    return what === "stage" ? stageSvg(this.stage, this.model, this.clock.shown, this.theme) : tapeSvg(this.tape, this.theme);
+  }
+
   saveSvg(what) {
-    const text = what === "stage" ? stageSvg(this.stage, this.model, this.clock.shown, this.theme) : tapeSvg(this.tape, this.theme);
-    download(`${what === "stage" ? "cluster" : "diagram"}-${Math.round(this.clock.shown)}ms.svg`, text, "image/svg+xml");
+    download(`${what === "stage" ? "cluster" : "diagram"}-${Math.round(this.clock.shown)}ms.svg`, this.svgOf(what), "image/svg+xml");
   }
 
   key(event, name) {
