@@ -1,6 +1,6 @@
 """The nodes of a run led along its trace, also while the trace still grows.
 
-`replay` proves that a trace is what a program does, and needs the whole of it. `Follower` believes
+`replay` proves that a trace is what a program does, and needs the whole of it. `Walk` believes
 it: each recorded input goes through `step` once, so following costs about what running cost.
 What was saved is in the record, so a node that strays (another version of the class, a choice that
 its outputs do not tell) is noticed at its next save: from there on only its disk is known.
@@ -38,7 +38,7 @@ class Seen(NamedTuple):
     """Whether `fields` has the volatile ones too."""
 
 
-class Follower:
+class Walk:
     """Nodes on their way along a trace.
 
     Args:

@@ -2,9 +2,9 @@
 
 The state panel asks for a window of the run and gets the values at its beginning and every change
 within it. A log is told as cells with a number each. Which field is a log is seen from its shape:
-a tuple of entries that begin with a number (a term, an epoch, a ballot), with None for holes, or a
-dict from slots to such entries. What the number means, and how far a log has come (`Node.marks`),
-the protocol knows.
+a tuple of entries that begin with a number (an epoch, say), with None for holes, or a dict from
+slots to such entries. What the number means, and how far a log has come, the protocol knows
+(`Node.marks`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from operator import attrgetter
 from reprlib import Repr
 from typing import Any, NamedTuple, TypeAlias
 
-from clusterlab.check.follow import Follower, Seen
+from clusterlab.check.follow import Seen, Walk
 from clusterlab.core.node import Node, NodeId
 from clusterlab.core.trace import Trace
 
@@ -76,7 +76,7 @@ class Values:
     def __init__(self, trace: Trace, nodes: Iterable[Node] = ()) -> None:
         self._trace = trace
         self._given = tuple(nodes)
-        self._follower = Follower(trace, self._given)
+        self._walk = Walk(trace, self._given)
         self._changes: list[Change] = []
         self._now: dict[NodeId, dict[str, Any]] = {}
         self._marks: dict[NodeId, Mapping[str, Mapping[str, int]]] = {}
@@ -94,7 +94,7 @@ class Values:
         """
         with self._lock:
             self._follow(end, budget_s)
-            reached = self._follower.count
+            reached = self._walk.count
             first = bisect_left(self._changes, start, key=attrgetter("seq"))
             last = bisect_left(self._changes, end, key=attrgetter("seq"))
             ready = reached >= start
@@ -132,7 +132,7 @@ class Values:
 
     def _follow(self, end: int, budget_s: float | None) -> None:
         begun = time.perf_counter()
-        steps = self._follower.until(end)
+        steps = self._walk.until(end)
         while some := list(islice(steps, CHUNK)):
             self._changes += [change for seen in some if (change := self._change(seen)) is not None]
             if budget_s is not None and time.perf_counter() - begun > budget_s:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from clusterlab.check.explore import explore
-from clusterlab.check.follow import Follower, Seen
+from clusterlab.check.follow import Seen, Walk
 from clusterlab.core.node import Message, Node, durable, volatile
 from clusterlab.core.trace import Trace
 from clusterlab.protocols.client import Client, mixed_workload
@@ -47,13 +47,13 @@ def run() -> Simulation:
     return cluster
 
 
-def steps(follower: Follower, at_a_time: int) -> Iterator[Seen]:
+def steps(follower: Walk, at_a_time: int) -> Iterator[Seen]:
     while follower.count < len(follower.trace):
         yield from follower.until(follower.count + at_a_time)
 
 
 def test_every_node_ends_where_the_cluster_has_it(run: Simulation) -> None:
-    newest = {seen.node: seen for seen in Follower(run.trace).until(len(run.trace))}
+    newest = {seen.node: seen for seen in Walk(run.trace).until(len(run.trace))}
     assert set(newest) == {*run.servers, *run.clients}
     for name, seen in newest.items():
         assert (seen.whole, seen.dead) == (True, False)
@@ -61,20 +61,20 @@ def test_every_node_ends_where_the_cluster_has_it(run: Simulation) -> None:
 
 
 def test_following_in_pieces_is_following_at_once(run: Simulation) -> None:
-    whole = list(Follower(run.trace).until(len(run.trace)))
-    assert list(steps(Follower(run.trace), 7)) == whole
+    whole = list(Walk(run.trace).until(len(run.trace)))
+    assert list(steps(Walk(run.trace), 7)) == whole
 
 
 def test_of_the_dead_only_the_disk_is_left(run: Simulation) -> None:
     (death,) = run.trace.of("kill")
-    seen = [seen for seen in Follower(run.trace).until(len(run.trace)) if seen.dead]
+    seen = [seen for seen in Walk(run.trace).until(len(run.trace)) if seen.dead]
     assert [(one.seq, one.node, one.whole) for one in seen] == [(death.seq, death.node, False)]
     assert set(seen[0].fields) == {"current_term", "voted_for", "log"}
     assert seen[0].fields["current_term"] >= 1
 
 
 def test_marks_come_from_the_node(run: Simulation) -> None:
-    seen = [seen for seen in Follower(run.trace).until(len(run.trace)) if seen.node == "n1"]
+    seen = [seen for seen in Walk(run.trace).until(len(run.trace)) if seen.node == "n1"]
     last = seen[-1]
     assert last.marks["log"]["committed"] == last.fields["commit_index"] > 0
 
@@ -82,7 +82,7 @@ def test_marks_come_from_the_node(run: Simulation) -> None:
 def test_without_nodes_what_was_saved_is_known(run: Simulation) -> None:
     copy = Trace(**run.trace.meta)
     copy.events = run.trace.events
-    newest = {seen.node: seen for seen in Follower(copy).until(len(copy))}
+    newest = {seen.node: seen for seen in Walk(copy).until(len(copy))}
     assert not newest["n1"].whole
     state = run.state("n1")
     assert newest["n1"].fields == {name: state[name] for name in newest["n1"].fields}
@@ -97,9 +97,9 @@ def test_a_node_that_strays_is_known_by_its_disk_alone() -> None:
     for word in ("a", "b"):
         seq = trace.append(0, "p", "deliver", {"src": "q", "msg": Say(word)})
         trace.append(0, "p", "save", {"values": {"word": word}}, seq)
-    right = [seen.fields for seen in Follower(trace, [Parrot("p")]).until(9)]
+    right = [seen.fields for seen in Walk(trace, [Parrot("p")]).until(9)]
     assert right == [{"word": "a", "heard": 1}, {"word": "b", "heard": 2}]
-    seen = list(Follower(trace, [Deaf("p")]).until(9))
+    seen = list(Walk(trace, [Deaf("p")]).until(9))
     assert [(one.fields, one.whole) for one in seen][1:] == [
         ({"word": "a"}, False),
         ({"word": "b"}, False),
@@ -111,5 +111,5 @@ def test_a_counterexample_brings_its_nodes() -> None:
         [Parrot("p")], invoke=[], goal=lambda world: not world.up, crashes=1, restarts="never"
     )
     assert report.trace is not None
-    last = list(Follower(report.trace).until(len(report.trace)))[-1]
+    last = list(Walk(report.trace).until(len(report.trace)))[-1]
     assert (last.node, last.dead, last.fields) == ("p", True, {"word": ""})
