@@ -42,6 +42,7 @@ from typing import Any, NamedTuple
 
 from clusterlab.core.errors import TraceError
 from clusterlab.core.node import Node, NodeId, message_classes
+from clusterlab.core.packing import Packed
 from clusterlab.core.values import Splice, Vocabulary, decode, encode
 
 FAULT_KINDS = frozenset(
@@ -256,7 +257,11 @@ class Trace:
         Classes are found by name in `vocabulary` (default: all messages that are imported, and the
         NamedTuples beside them); one that is not there becomes a stand-in with the same fields.
         """
-        known = {"Splice": Splice, **(_vocabulary() if vocabulary is None else vocabulary)}
+        known = {
+            "Splice": Splice,
+            "Packed": Packed,
+            **(_vocabulary() if vocabulary is None else vocabulary),
+        }
         trace = cls()
         for number, line in enumerate(lines, 1):
             try:

@@ -18,6 +18,7 @@ from types import FunctionType
 from typing import Any, ClassVar
 
 from clusterlab.core.node import Message, Node, message_classes
+from clusterlab.core.packing import Packed
 from clusterlab.core.values import Splice
 
 Reduced = tuple[Any, ...]
@@ -39,7 +40,7 @@ def vocabulary(nodes: Iterable[Node]) -> list[type]:
     All that this process has registered, all in the modules that the nodes' methods see
     (a notebook's `__main__` among them), and all in the nodes' own values.
     """
-    found: dict[type, None] = {Message: None, Splice: None}
+    found: dict[type, None] = {Message: None, Splice: None, Packed: None}
     newest = {cls.__name__: cls for cls in message_classes()}
     found.update(dict.fromkeys(newest.values()))
     for node in nodes:

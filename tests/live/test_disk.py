@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from clusterlab.core.node import Message
 from clusterlab.core.values import Splice, apply_change, change, encode
 from clusterlab.live.disk import Disk, join, lose, newest_frame, read_disk, to_json
+from clusterlab.live.wire import names_for, vocabulary
+from clusterlab.protocols.raft.snapshots import Snapshot, Snapshots, pieces
 
 
 class Entry(NamedTuple):
@@ -151,6 +153,15 @@ def test_a_disk_that_lies_keeps_what_it_confirms_to_itself(path: Path) -> None:
     disk.lose_cache("n1")
     disk.commit([("n1", {"log": Splice(2, (4,))})], 1, 4)
     assert disk.read("n1", {}) == {"log": (1, 2, 4)}
+
+
+def test_a_snapshot_comes_back_from_the_disk_whole(path: Path) -> None:
+    nodes = Snapshots.group(1)
+    state = {"machine": {"x": {"y": 1}}, "sessions": {"c1": (1, None)}}
+    snapshot = Snapshot(2, 1, pieces(state))
+    Disk(path).commit([("n1", {"snapshot": snapshot})])
+    back = read_disk(path, "n1", names_for(nodes, vocabulary(nodes)))["snapshot"]
+    assert (back, back.state()) == (snapshot, state)
 
 
 def test_losing_it_loses_all(path: Path) -> None:
