@@ -94,7 +94,7 @@ class RaftRandomTimeouts(RaftSplitVote):
     """The same with timeouts drawn from a range."""
 
     name: ClassVar[str] = "raft-split-vote-random"
-    question: ClassVar[str] = "The same, and each wait is drawn from a range: how soon is it over?"
+    question: ClassVar[str] = "If each wait is drawn from a range, how soon is a split vote over?"
     prediction: ClassVar[Prediction] = Prediction(
         "Now each server draws each of its timeouts from 300 to 600 ms. A message takes 50 ms. How "
         "many terms does the election take?",
@@ -216,7 +216,9 @@ class RaftUndisturbed(RaftDisruptiveServer):
     """The same links, and servers with pre-vote and CheckQuorum."""
 
     name: ClassVar[str] = "raft-disruptive-server-cured"
-    question: ClassVar[str] = "The same half-broken switch, with pre-vote and CheckQuorum: and now?"
+    question: ClassVar[str] = (
+        "With pre-vote and CheckQuorum, can servers that hear half of the others depose a leader?"
+    )
     prediction: ClassVar[Prediction] = Prediction(
         "Candidates ask first whether they could win, servers that hear a leader say no, and a "
         "leader that hears no majority steps down. What becomes of the leader now?",

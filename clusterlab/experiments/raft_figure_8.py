@@ -186,7 +186,7 @@ class RaftFigure8Counting(RaftFigure8):
 
     name: ClassVar[str] = "raft-figure-8-counting"
     question: ClassVar[str] = (
-        "The same schedule with servers that commit whatever a majority holds: what is lost?"
+        "Servers that commit whatever a majority holds, of whichever term: what do they lose?"
     )
     prediction: ClassVar[Prediction] = Prediction(
         "Now the leader counts copies, of whichever term, and tells its client. What happens when "
