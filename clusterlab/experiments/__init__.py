@@ -2,7 +2,7 @@
 
 | what | where |
 |---|---|
-| one story, told by `clusterlab run NAME` | `base`, `telling`, and a module for each: `raft_failover`, `split_brain` |
+| one story, told by `clusterlab run NAME` | `base`, `telling`, and a module for each: `raft_failover`, `split_brain`, `split_brain_disk` with `damage` and `power`, ... |
 | storms from thousands of seeds, `clusterlab check` | `fuzz`, with `nemesis` (the faults), `fuzz_watch` (the properties), `fuzz_subjects` (what it knows to fuzz), `fuzz_spread`, `fuzz_report` |
 | a failing run made short | `minimize`, with `steps`, `rehearsal`, `reduction`; the result is `minimal` |
 | a run written down, to be played again | `scenario` |
