@@ -108,8 +108,8 @@ PREDICTIONS = {
         ),
         1,
         "From outside a pause looks like death, and from inside like nothing at all. It wakes up "
-        "as a primary, says so to the other, and is told of the newer epoch. In the meantime it "
-        "may have answered a client.",
+        "as a primary. Its mail has waited, so it soon reads of the newer epoch and steps down; "
+        "what it does before that, such as to answer a client, it does as a primary.",
     ),
     "09/late-fence": Prediction(
         "A disk checks the token of every write, but not of reads: a new holder that mounts the "
