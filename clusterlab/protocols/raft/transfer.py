@@ -43,12 +43,16 @@ class LeadershipTransfer(Administered, Contact):
             self.tell_administrator("fail", f"{self.id} is handing over to {self.transfer_to}")
         elif m.target == self.id:
             self.tell_administrator("ok", self.id)
-        elif m.target not in self.peers:
+        elif not self.may_take_over(m.target):
             self.tell_administrator("fail", f"{m.target} is not one of {', '.join(self.members)}")
         else:
             self.transfer_to = m.target
             self.set_timer(TransferOverdue(), self.election_timeout_ms[1])
             self.hand_over()
+
+    def may_take_over(self, target: NodeId) -> bool:
+        """Whether `target` is a server that can be elected."""
+        return target in self.peers
 
     def on_request(self, src: NodeId, m: Request) -> None:
         """Clients had better ask the target."""
