@@ -61,6 +61,8 @@ class Layout(NamedTuple):
     """Each a curve (start, control, end), or straight (start, end)."""
     boxes: tuple[Box, ...] = ()
     bulge: float = 0.0
+    fixed: bool = False
+    """Whether nodes stay where they are during a partition."""
 
 
 def order_for(servers: Sequence[NodeId], groups: Sequence[Sequence[NodeId]]) -> list[list[NodeId]]:
@@ -139,7 +141,7 @@ def _arranged(
     near = min((math.dist(a, b) for i, a in enumerate(points) for b in points[:i]), default=width)
     radius = max(7.0, min(28.0, 0.36 * near - 2))
     walls = voronoi(places, groups, width, height)
-    return Layout(places, radius, walls, boxes, arrangement.bulge)
+    return Layout(places, radius, walls, boxes, arrangement.bulge, fixed=True)
 
 
 def voronoi(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
+from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 from clusterlab.core.node import NodeId
@@ -14,6 +15,7 @@ from clusterlab.views.layouts import LayoutName, arrange
 from clusterlab.views.palette import LEADER, MessageLook, Point, message_look, regular, role_look
 from clusterlab.views.records import brief, type_of
 from clusterlab.views.state import NodeState, State, sentence
+from clusterlab.views.ways import Way, way_between
 
 WIDTH, HEIGHT, FOOT = 900, 380, 52
 CLIENT_X = 64
@@ -27,6 +29,8 @@ INK, MUTED, PALE, FAINT, GROUND = "#1f2429", "#66707a", "#9aa2ab", "#d9dde2", "#
 DEAD = "#eceef0"
 BAD, DOUBTFUL = "#d55e00", "#e69f00"
 CROWN = "M-11 6 L-12 -5 L-5.5 0 L0 -9 L5.5 0 L12 -5 L11 6 Z"
+DISK = "M-5 -4.5 A5 2 0 0 1 5 -4.5 V4.5 A5 2 0 0 1 -5 4.5 Z M-5 -4.5 A5 2 0 0 0 5 -4.5"
+CLOCK = "M0 -7 A7 7 0 1 1 -0.01 -7 Z M0 -4 V0 L3 2"
 CROSS = "M-9 -9 L9 9 M9 -9 L-9 9"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
@@ -50,15 +54,16 @@ def picture(state: State, layout: LayoutName = "ring", trace: Trace | None = Non
     arrangement = arrange(layout, state.servers, trace)
     ring = lay_out(state.servers, state.groups, WIDTH, HEIGHT, arrangement)
     clients = {name: _client_place(i, state) for i, name in enumerate(state.clients)}
-    places = {**ring.places, **clients}
+    ways = Ways(ring, clients)
     words = sentence(state)
     parts = [
         f"<title>{escape(words)}</title>",
         element("rect", width=WIDTH, height=HEIGHT + FOOT, rx=8, fill=GROUND),
-        *_mesh(state, places),
+        *_regions(ring),
+        *_mesh(state, ways),
         *_walls(ring),
-        *_bad_links(state, places),
-        *_flights(state, places),
+        *_bad_links(state, ways),
+        *_flights(state, ways),
         *(_server(state, state.nodes[name], ring) for name in state.servers),
         *(part for name in state.servers for part in _words_beside(state.nodes[name], ring)),
         *(part for name in clients for part in _client(state.nodes[name], clients[name])),
@@ -109,10 +114,6 @@ def text_at(
     )
 
 
-def _line(a: Point, b: Point, **attributes: object) -> str:
-    return element("path", d=f"M{a[0]:.1f} {a[1]:.1f} L{b[0]:.1f} {b[1]:.1f}", **attributes)
-
-
 def _at(place: Point, more: str = "") -> str:
     return f"translate({place[0]:.1f} {place[1]:.1f}){more}"
 
@@ -120,7 +121,15 @@ def _at(place: Point, more: str = "") -> str:
 # --- what stands between the nodes ---
 
 
-def _mesh(state: State, places: Mapping[NodeId, Point]) -> Iterator[str]:
+def _regions(layout: Layout) -> Iterator[str]:
+    for box in layout.boxes:
+        at = {"x": box.x, "y": box.y, "width": box.width, "height": box.height, "rx": 12}
+        yield element("rect", class_="region", fill="#f7f8f9", stroke=FAINT, **at)
+        name = shorten(box.name, int(box.width / 8))
+        yield text_at(box.x + 12, box.y + 18, name, 13, MUTED, weight=600)
+
+
+def _mesh(state: State, ways: Ways) -> Iterator[str]:
     """The links of a small cluster, without what a partition or an isolation cuts."""
     servers = state.servers if len(state.servers) <= CROWD else []
     side = {name: i for i, group in enumerate(state.groups) for name in group}
@@ -128,7 +137,8 @@ def _mesh(state: State, places: Mapping[NodeId, Point]) -> Iterator[str]:
         for b in servers[i + 1 :]:
             plugged = state.nodes[a].isolated is None and state.nodes[b].isolated is None
             if plugged and side.get(a) == side.get(b):
-                yield _line(places[a], places[b], stroke=FAINT, stroke_opacity=0.7)
+                line = {"fill": "none", "stroke": FAINT, "stroke_opacity": 0.7}
+                yield element("path", d=ways.middle(a, b), **line)
 
 
 def _walls(layout: Layout) -> Iterator[str]:
@@ -146,56 +156,100 @@ def _walls(layout: Layout) -> Iterator[str]:
         )
 
 
-def _bad_links(state: State, places: Mapping[NodeId, Point]) -> Iterator[str]:
+def _bad_links(state: State, ways: Ways) -> Iterator[str]:
+    """An arrow for each way that has a fault, barred if nothing passes; beside it what is wrong."""
     for (src, dst), event in state.links.items():
-        if src not in places or dst not in places:
+        way = ways.get(src, dst)
+        if way is None:
             continue
-        a, b = _lane(places[src], places[dst])
-        blocked = bool(event.data.get("block"))
-        colour, dash = (BAD, "6 4") if blocked else (DOUBTFUL, "2 4")
-        yield _line(a, b, stroke=colour, stroke_width=2, stroke_dasharray=dash)
-        if blocked:
-            turn = math.degrees(math.atan2(b[1] - a[1], b[0] - a[0]))
-            yield element(
-                "path",
-                d="M0 -9 L0 9",
-                transform=_at(_between(a, b, 0.6), f" rotate({turn:.1f})"),
-                stroke=colour,
-                stroke_width=4,
-                stroke_linecap="round",
-            )
+        data = event.data
+        blocked = bool(data.get("block"))
+        dash = "6 4" if blocked else "1.5 7" if data.get("loss") else "12 6"
+        line = {"stroke": BAD if blocked else DOUBTFUL, "fill": "none", "stroke_linecap": "round"}
+        yield element("path", d=way.path(), stroke_width=2, stroke_dasharray=dash, **line)
+        yield element(
+            "path",
+            d="M0 -9 L0 9 M-12 -5 L-6 0 L-12 5" if blocked else "M-4 -5 L4 0 L-4 5",
+            transform=_at(way.point(0.6), f" rotate({way.turn(0.6):.1f})"),
+            stroke_width=4 if blocked else 2,
+            **line,
+        )
+        x, y = way.point(0.36)
+        yield text_at(x, y + 4, _link_words(data), 11, INK, "middle")
 
 
-def _flights(state: State, places: Mapping[NodeId, Point]) -> Iterator[str]:
+def _link_words(data: Mapping[str, Any]) -> str:
+    """`loses 50 %, takes 200 to 400 ms`."""
+    words = ["blocked"] if data.get("block") else []
+    for name, verb in (("loss", "loses"), ("duplicate", "duplicates"), ("reorder", "reorders")):
+        if data.get(name) is not None:
+            words.append(f"{verb} {data[name]:.0%}".replace("%", " %"))
+    if data.get("delay_ms"):
+        words.append("takes {:g} to {:g} ms".format(*data["delay_ms"]))
+    return ", ".join(words)
+
+
+def _flights(state: State, ways: Ways) -> Iterator[str]:
+    """The messages on their way; a second copy has a shadow, a late one a ring, a held one bars."""
     for event in state.flights.values():
         src, dst, msg = event.node, event.data["dst"], event.data["msg"]
-        if src is None or src not in places or dst not in places:
+        way = ways.get(src, dst)
+        if way is None:
             continue
-        a, b = _lane(places[src], places[dst])
         delay_ms = event.data.get("delay_ms") or 10.0
-        place = _between(a, b, min(0.86, 0.14 + 0.72 * (state.at_ms - event.at_ms) / delay_ms))
-        title = f"<title>{escape(f'{src} to {dst}: {brief(msg)}')}</title>"
-        shape = _message_shape(message_look(type_of(msg), state.types))
-        yield element("g", title + shape, class_="message", transform=_at(place))
+        held = state.held.get(event.seq)
+        at_ms = state.at_ms if held is None else held
+        place = way.point(min(0.86, 0.14 + 0.72 * max(0.0, at_ms - event.at_ms) / delay_ms))
+        look = message_look(type_of(msg), state.types)
+        marks = [f"<title>{escape(f'{src} to {dst}: {brief(msg)}')}</title>"]
+        if event.kind == "duplicate":
+            marks.append(element("g", _message_shape(look, GROUND), transform=_at((4, -4))))
+        marks.append(_message_shape(look))
+        if event.data.get("reordered"):
+            ring = {"fill": "none", "stroke": INK, "stroke_width": 1.5, "stroke_dasharray": "3 3"}
+            marks.append(element("circle", r=10, **ring))
+        if held is not None:
+            marks.append(
+                element("path", d="M-10.5 -8 v16 M10.5 -8 v16", stroke=INK, stroke_width=3)
+            )
+        yield element("g", "".join(marks), class_="message", transform=_at(place))
 
 
-def _message_shape(look: MessageLook) -> str:
-    line = {"fill": look.colour, "stroke": GROUND, "stroke_width": 1.5, "stroke_linejoin": "round"}
+def _message_shape(look: MessageLook, fill: str | None = None) -> str:
+    line = {
+        "fill": fill or look.colour,
+        "stroke": look.colour if fill else GROUND,
+        "stroke_width": 1.5,
+        "stroke_linejoin": "round",
+    }
     if not look.corners:
         return element("circle", r=5.5, **line)
     points = " ".join(f"{5.5 * x:.1f},{5.5 * y:.1f}" for x, y in look.corners)
     return element("polygon", points=points, **line)
 
 
-def _lane(a: Point, b: Point) -> tuple[Point, Point]:
-    """Messages keep to the right, so that those of both directions stay apart."""
-    length = math.dist(a, b) or 1.0
-    dx, dy = -(b[1] - a[1]) / length * 5, (b[0] - a[0]) / length * 5
-    return (a[0] + dx, a[1] + dy), (b[0] + dx, b[1] + dy)
+class Ways:
+    """The way from any node to any other."""
 
+    def __init__(self, layout: Layout, clients: Mapping[NodeId, Point]) -> None:
+        self._places = {**layout.places, **clients}
+        gaps = dict.fromkeys(layout.places, layout.radius + 10)
+        self._gaps = {**gaps, **dict.fromkeys(clients, 20.0)}
+        self._bulge = layout.bulge
 
-def _between(a: Point, b: Point, share: float) -> Point:
-    return a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share
+    def get(self, src: NodeId | None, dst: NodeId) -> Way | None:
+        """The way between two nodes; None if one of them is not in the picture."""
+        if src is None or src not in self._places or dst not in self._places:
+            return None
+        ends = self._places[src], self._places[dst]
+        return way_between(*ends, self._gaps[src], self._gaps[dst], self._bulge)
+
+    def middle(self, a: NodeId, b: NodeId) -> str:
+        """The plain link between two nodes, as path data."""
+        if not self._bulge:
+            return Way(self._places[a], self._places[b]).path()
+        both = (self.get(a, b), self.get(b, a))
+        return " ".join(way.path() for way in both if way is not None)
 
 
 # --- the nodes ---
@@ -228,6 +282,7 @@ def _server(state: State, node: NodeState, layout: Layout) -> str:
     if node.paused:
         y = radius * 0.36 if radius >= SMALL else -4
         parts.append(element("path", d=f"M-4 {y:.1f} v8 M4 {y:.1f} v8", stroke=ink, stroke_width=3))
+    parts += _marks(node, radius)
     place = _at(layout.places[node.name])
     return element("g", "".join(parts), class_="node", data_node=node.name, transform=place)
 
@@ -244,6 +299,30 @@ def _body(sides: int, turn: float, radius: float, colour: str, opacity: float | 
         stroke_linejoin="round",
         opacity=opacity,
     )
+
+
+def _marks(node: NodeState, radius: float) -> Iterator[str]:
+    """What its disk holds, and how its clock is wrong."""
+    line = {"stroke_width": 1.5, "stroke_linecap": "round"}
+    aside = radius * 0.72 + 7
+    if node.disk == "lost":
+        d, place = f"{DISK} M-7 -7 L7 7", _at((aside, aside))
+        yield element("path", class_="disk", d=d, transform=place, fill=GROUND, stroke=BAD, **line)
+    elif node.disk and radius >= SMALL:
+        look = {"fill": "#a8d9cb", "stroke": MUTED, **line}
+        yield element("path", class_="disk", d=DISK, transform=_at((aside, aside)), **look)
+    words = clock_words(node)
+    if words:
+        place = _at((-aside, aside))
+        yield element("path", d=CLOCK, transform=place, fill=GROUND, stroke=INK, **line)
+        yield text_at(-aside - 10, aside + 4, words, 11, INK, "end")
+
+
+def clock_words(node: NodeState) -> str:
+    """`+500 ms ×1.5`: how a clock is wrong; nothing of a true one."""
+    offset_ms = 0 if node.skew is None else node.skew.data["offset_ms"]
+    offset = f"{'+' if offset_ms > 0 else '−'}{abs(offset_ms):,} ms" if offset_ms else ""
+    return " ".join(filter(None, (offset, "" if node.rate() == 1 else f"×{node.rate():g}")))
 
 
 def _timer(state: State, node: NodeState, radius: float) -> Iterator[str]:
@@ -272,6 +351,10 @@ def _words_beside(node: NodeState, layout: Layout) -> Iterator[str]:
     """Role and label of a node; among many nodes only names that find no room inside."""
     x, y = layout.places[node.name]
     radius = layout.radius
+    if radius < SMALL and layout.fixed:
+        dy = -radius - 9 if layout.bulge and _is_odd(node.name, layout) else radius + 15
+        yield text_at(x, y + dy, shorten(node.name, 8), 10, INK, "middle", 600)
+        return
     if radius < SMALL:
         turn = math.atan2((y - HEIGHT / 2 - 6) * 1.6, x - WIDTH / 2)
         across, away = math.cos(turn), radius + 11
@@ -288,6 +371,7 @@ def _words_beside(node: NodeState, layout: Layout) -> Iterator[str]:
         "left": (-away, -1.0, "end"),
         "right": (away, -1.0, "start"),
         "below": (0.0, away + 9, "middle"),
+        "above": (0.0, -away - (24 if label else 8), "middle"),
     }[_side(node.name, layout)]
     yield text_at(x + dx, y + dy + (0 if label else 5), shorten(head, 34), 13, INK, anchor, 600)
     yield text_at(x + dx, y + dy + 16, shorten(label, 34), 12, MUTED, anchor)
@@ -295,6 +379,8 @@ def _words_beside(node: NodeState, layout: Layout) -> Iterator[str]:
 
 def _side(name: NodeId, layout: Layout) -> str:
     """The side on which words hide no other node: outwards, else inwards, else below."""
+    if layout.fixed:
+        return "above" if layout.bulge and _is_odd(name, layout) else "below"
     x, y = layout.places[name]
     reach = layout.radius + 12
     outwards = "left" if x < WIDTH / 2 - 20 else "right"
@@ -308,6 +394,11 @@ def _side(name: NodeId, layout: Layout) -> str:
         ):
             return side
     return "below" if y < HEIGHT / 2 else outwards
+
+
+def _is_odd(name: NodeId, layout: Layout) -> bool:
+    """In a line words stand below and above in turn."""
+    return list(layout.places).index(name) % 2 == 1
 
 
 def node_words(node: NodeState) -> str:

@@ -30,6 +30,8 @@ class NodeState:
     shown: TraceEvent | None = None
     skew: TraceEvent | None = None
     operation: TraceEvent | None = None
+    disk: str = ""
+    """`saved` once it has saved anything, `lost` if it came back without its disk."""
     timers: dict[Any, TraceEvent] = field(default_factory=dict)
 
     @property
@@ -83,6 +85,8 @@ class State:
         self.roles: list[str] = []
         self.types: list[str] = []
         self.flights: dict[int, TraceEvent] = {}
+        self.held: dict[int, float] = {}
+        """When each message that a hand holds was taken hold of, by the seq of its send."""
         self.cut: TraceEvent | None = None
         self.links: dict[tuple[NodeId, NodeId], TraceEvent] = {}
         self.at_ms = 0.0
@@ -135,6 +139,11 @@ class State:
         elif kind in ("deliver", "drop"):
             if event.cause is not None:
                 self.flights.pop(event.cause, None)
+                self.held.pop(event.cause, None)
+        elif kind == "hold_message":
+            self.held[data["message"]] = event.at_ms
+        elif kind == "release_message":
+            self.held.pop(data["message"], None)
         elif kind == "partition":
             self.cut = event
         elif kind == "heal":
@@ -175,6 +184,7 @@ class State:
     def _heal(self) -> None:
         self.cut = None
         self.links.clear()
+        self.held.clear()
         for node in self.nodes.values():
             node.isolated = None
 
@@ -193,12 +203,16 @@ class State:
         if kind in ("kill", "error", "restart", "start"):
             node.life = event
             node.dead = kind in ("kill", "error")
+            if data.get("disk") == "lose":
+                node.disk = "lost"
             node.forget_memory()
         elif kind == "state":
             node.shown = event
             role = data.get("role")
             if role is not None and not node.client and str(role) not in self.roles:
                 self.roles.append(str(role))
+        elif kind == "save":
+            node.disk = "saved"
         elif kind == "set_timer":
             node.timers[data["timer"]] = event
         elif kind in ("fire", "cancel_timer"):

@@ -199,7 +199,7 @@ class Nodes {
     }
     put(parts.head, "style", "");
     const away = radius + (node.isolated ? 27 : 17);
-    const side = layout.bulge ? this.rowOf(node.name, targets) : crowd ? "out" : this.sideOf(node.name, layout, targets, width);
+    const side = layout.bulge ? this.rowOf(node.name, targets) : layout.fixed ? "below" : crowd ? "out" : this.sideOf(node.name, layout, targets, width);
     const middle = label ? -2 : 4.5;
     const at = {
       above: [0, label ? -away - 24 : -away - 8, "middle"],
