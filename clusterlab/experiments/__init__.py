@@ -10,6 +10,10 @@
 """  # noqa: E501 - a table
 
 from clusterlab.experiments.base import Check, Experiment, Outcome, Prediction, Story
+from clusterlab.experiments.flexible_quorums import FlexibleGrid, FlexibleQuorums
+from clusterlab.experiments.multipaxos_holes import MultiPaxosHoles
+from clusterlab.experiments.paxos_by_hand import PaxosByHand, PaxosNoPhase1
+from clusterlab.experiments.paxos_duel import PaxosDistinguished, PaxosDuel
 from clusterlab.experiments.raft_elections import (
     RaftDisruptiveServer,
     RaftRandomTimeouts,
@@ -40,6 +44,13 @@ from clusterlab.experiments.split_brain_disk import (
 CATALOGUE: dict[str, type[Experiment]] = {
     cls.name: cls
     for cls in (
+        PaxosByHand,
+        PaxosNoPhase1,
+        PaxosDuel,
+        PaxosDistinguished,
+        MultiPaxosHoles,
+        FlexibleQuorums,
+        FlexibleGrid,
         RaftFailover,
         RaftSplitVote,
         RaftRandomTimeouts,
