@@ -30,7 +30,6 @@ from clusterlab.lessons.mutants.primary_backup import (
     holders,
 )
 from clusterlab.protocols.primary_backup import (
-    PRIMARY,
     Claim,
     Deposed,
     Granted,
@@ -38,7 +37,7 @@ from clusterlab.protocols.primary_backup import (
     Witness,
     Witnessed,
 )
-from clusterlab.protocols.records import Record
+from clusterlab.protocols.records import PRIMARY, Record
 from clusterlab.protocols.shared_storage import BlockWritten, Fenced, Storage, WriteBlock
 
 # --- the fence -----------------------------------------------------------------------------------
