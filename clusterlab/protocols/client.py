@@ -186,10 +186,14 @@ class Client(Node):
 
     def ask(self) -> None:
         """Send the request to the server that is supposed to lead."""
-        assert self.operation is not None
         assert self.server is not None
-        self.send(self.server, Request(self.serial, self.operation))
+        self.send(self.server, Request(self.serial, self.wish()))
         self.set_timer(AnswerOverdue(), self.retry_ms)
+
+    def wish(self) -> Message:
+        """What servers are asked for."""
+        assert self.operation is not None
+        return self.operation
 
     # --- answers, and their absence ---
 

@@ -30,6 +30,10 @@ class StateMachine(State):
         if self.is_new(command):
             self.machine, result = self.spec.apply(self.machine, command.operation)
             self.sessions[command.client] = (command.serial, result)
+        self.answer(command)
+
+    def answer(self, command: Command) -> None:
+        """Tell the client, if it waits for that here."""
         serial, result = self.sessions[command.client]
         if self.waiting.get(command.client) == command.serial == serial:
             del self.waiting[command.client]
