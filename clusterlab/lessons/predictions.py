@@ -8,6 +8,7 @@ The questions stand here and not in the notebooks, where the answer would stand 
 from __future__ import annotations
 
 import difflib
+from html import escape
 from typing import TYPE_CHECKING
 
 from clusterlab.core.errors import ScenarioError
@@ -299,8 +300,10 @@ def predict(name: str) -> VBox:
         raise ScenarioError(f"there is no question {name!r}: {hint}")
     prediction = questions[name]
     wide = widgets.Layout(width="auto")
-    question = widgets.Label(prediction.question, layout=wide)
-    question.style.font_weight = "bold"
+    asked = escape(prediction.question, quote=False)
+    # A Label would cut a long question off at the edge of the page.
+    text = f"<p style='max-width: 46em; line-height: 1.4'><b>{asked}</b></p>"
+    question = widgets.HTML(text, layout=wide)
     options = widgets.RadioButtons(options=prediction.options, value=None, layout=wide)
     verdict = widgets.HTML(layout=wide)
 

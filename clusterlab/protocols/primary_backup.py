@@ -159,7 +159,7 @@ class PrimaryBackup(Recorder):
         self.epoch = epoch
         if self.role == PRIMARY:
             self.cancel_timer(CopyDue())
-        self.role = BACKUP
+        self.role, self.alone = BACKUP, False
         self.waiting = {}
         self.set_timer(PartnerSilent(), self.patience_ms)
 

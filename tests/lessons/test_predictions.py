@@ -28,7 +28,7 @@ def test_every_answer_is_one_of_its_options():
 def test_the_reason_is_shown_only_with_the_right_answer():
     question, options, verdict = predict("00/leader-dies").children
     prediction = PREDICTIONS["00/leader-dies"]
-    assert question.value == prediction.question
+    assert prediction.question in question.value
     assert verdict.value == ""
     options.index = (prediction.answer + 1) % len(prediction.options)
     assert "Something else happens" in verdict.value
