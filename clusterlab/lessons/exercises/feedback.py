@@ -81,7 +81,7 @@ class Feedback:
         if self.told is not None:
             parts.append(_folded("The shortest run that shows it, in words", self.told.lines()))
         if self.printed:
-            parts.append(_folded("What it printed", self.printed, opened=True))
+            parts.append(_folded("What it printed", self.printed, opened=self.told is None))
         return f"<div style='{_BOX.format(colour=colour)}'>{''.join(parts)}</div>"
 
     def _ipython_display_(self) -> None:
