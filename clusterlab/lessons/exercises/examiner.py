@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from clusterlab.check.verdict import count_of
 from clusterlab.core.errors import ClusterlabError
 from clusterlab.lessons.exercises.catalogue import EXERCISES
 from clusterlab.lessons.exercises.exercise import Answer, Exercise, Finding
@@ -81,7 +82,7 @@ def _examine(exercise: Exercise, answer: Answer, folder: Path) -> dict[str, Any]
         if problem:
             where = f"Step {number} of {len(exercise.tries)}, “{one.says}”"
             return _failed(f"{where}: {problem}")
-    covered = [f"{number} steps by hand"]
+    covered = [f"{count_of(number, 'step')} by hand"]
     for look in exercise.looks:
         finding = look(answer, lambda text: _tell(folder, text))
         if not finding.ok:
