@@ -116,7 +116,7 @@ def _check_options(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     check = commands.add_parser(
         "check", help="run a protocol through storms of faults: exit 0 if every promise held"
     )
-    check.add_argument("what", help="raft, paxos, multipaxos, or a class of yours: my_module:MyRaft")
+    check.add_argument("what", help="raft, paxos, multipaxos, or yours: my_module:MyRaft")
     check.add_argument("--like", metavar="NAME", help="what your class speaks: raft, paxos, ...")
     check.add_argument(
         "--seeds", type=int, default=200, metavar="N", help="how many storms (default 200)"
