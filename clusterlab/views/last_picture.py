@@ -27,12 +27,13 @@ class LastPicture:
 
     def show(self) -> None:
         """Show it in the output of the cell that runs."""
-        from IPython.display import display  # noqa: PLC0415 - only notebooks get here
+        from IPython import display  # noqa: PLC0415 - only notebooks get here
 
         bundle = self._bundle()
         if bundle is not None:
             data, metadata = bundle
-            handle = display(data, metadata=metadata, raw=True, display_id=True)
+            publish: Callable[..., Any] = display.display
+            handle = publish(data, metadata=metadata, raw=True, display_id=True)
             if handle is not None:
                 self._shown.append(handle)
 
