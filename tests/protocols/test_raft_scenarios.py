@@ -246,16 +246,6 @@ def test_rpc_counts(raft: type[Raft]) -> None:
 # --- persistence -------------------------------------------------------------------------------
 
 
-def killed(lab: Lab, *names: NodeId) -> None:
-    for name in names:
-        lab.kill(name)
-
-
-def restarted(lab: Lab, *names: NodeId) -> None:
-    for name in names:
-        lab.restart(name)
-
-
 @RAFTS
 def test_persist_1_all_die_and_come_back(raft: type[Raft]) -> None:
     """Everything that was acknowledged is there, and is served within two election timeouts."""
@@ -263,8 +253,9 @@ def test_persist_1_all_die_and_come_back(raft: type[Raft]) -> None:
     lab.lead()
     for number in range(5):
         lab.put("x", number)
-        killed(lab, *lab.servers)
-        restarted(lab, *lab.servers)
+        for name in lab.servers:
+            lab.kill(name)
+        make_whole(lab)
         begun = lab.now_ms
         lab.run_until_leader()
         assert lab.now_ms - begun <= 4 * ELECTION_MS
@@ -280,10 +271,11 @@ def test_persist_2_two_of_five_are_always_dead(raft: type[Raft]) -> None:
     lab.lead()
     for number in range(10):
         names = [lab.servers[(number + k) % 5] for k in range(2)]
-        killed(lab, *names)
+        for name in names:
+            lab.kill(name)
         lab.put("x", number)
         assert (lab.history.operations[-1].latency_ms or 0) <= 1_500
-        restarted(lab, *names)
+        make_whole(lab)
     assert lab.get("x") == 9
     assert committed_logs_agree(lab).holds
 
@@ -296,9 +288,10 @@ def test_persist_3_a_partitioned_leader_and_a_follower_crash(raft: type[Raft]) -
     behind, ahead = lab.others(leader)
     lab.isolate(behind)
     lab.put("x", "precious")
-    killed(lab, leader, ahead)
+    lab.kill(leader)
+    lab.kill(ahead)
     lab.heal()
-    restarted(lab, ahead)
+    lab.restart(ahead)
     lab.run_until(lambda: lab.leader() == ahead, 10 * ELECTION_MS)
     assert lab.get("x") == "precious"
 
