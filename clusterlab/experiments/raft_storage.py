@@ -12,8 +12,8 @@ from clusterlab.core.spec import Get, KeyValue, Put
 from clusterlab.experiments.base import Check, Experiment, Prediction, Story
 from clusterlab.experiments.raft_failover import linearizable
 from clusterlab.protocols.client import Client, counting_writes
-from clusterlab.protocols.raft import Raft
-from clusterlab.protocols.raft.snapshots import Snapshots
+from clusterlab.protocols.raft import AppendEntries, Raft
+from clusterlab.protocols.raft.snapshots import InstallSnapshot, Snapshots
 
 LIMIT_MS = 20_000
 PRECIOUS = "precious"
@@ -184,10 +184,11 @@ class RaftSnapshotCatchUp(Experiment):
 
     def checks(self, cluster: Cluster) -> list[Check]:
         """It got a snapshot, the logs are short, and nothing is lost or done twice."""
-        sent = [event.data for event in cluster.trace.events[self.back_at :] if _is_sent(event)]
-        sent = [one["msg"] for one in sent if one["dst"] == self.late]
-        chunks = [m for m in sent if type(m).__name__ == "InstallSnapshot"]
-        entries = sum(len(m.entries) for m in sent if type(m).__name__ == "AppendEntries")
+        since = cluster.trace.events[self.back_at :]
+        out = [event.data for event in since if event.kind in ("send", "duplicate")]
+        sent = [data["msg"] for data in out if data["dst"] == self.late]
+        chunks = [m for m in sent if isinstance(m, InstallSnapshot)]
+        entries = sum(len(m.entries) for m in sent if isinstance(m, AppendEntries))
         got = f"{self.late} was sent {len(chunks)} chunks of a snapshot, and {entries} entries"
         installed = [e for e in cluster.trace.notes("snapshot installed") if e.node == self.late]
         first, *others = self.machines.values()
@@ -202,7 +203,3 @@ class RaftSnapshotCatchUp(Experiment):
             Check("all have the same state", same, f"{len(first)} keys on each of the servers"),
             linearizable(cluster),
         ]
-
-
-def _is_sent(event: Any) -> bool:
-    return event.kind in ("send", "duplicate")

@@ -64,7 +64,7 @@ def test_a_snapshot_takes_the_place_of_the_entries_that_it_covers() -> None:
     bench.receive("n2", append(1, prev=(4, 1), commit=3))
 
     snapshot = bench.node.snapshot
-    assert (snapshot.index, snapshot.term) == (3, 1)
+    assert (snapshot.last_index, snapshot.last_term) == (3, 1)
     assert snapshot.state()["machine"] == {"x": 3}
     assert bench.node.log == (entry(1, 4),)
     assert bench.saves().keys() == {"log", "snapshot"}, "one write to the disk"
@@ -243,7 +243,7 @@ def test_a_snapshot_older_than_what_is_committed_is_ignored() -> None:
 
     Reference: section 7
     """
-    bench = server(snapshot=SNAPSHOT._replace(index=7), current_term=2)
+    bench = server(snapshot=SNAPSHOT._replace(last_index=7), current_term=2)
     bench.receive("n2", install(0, most=9))
     assert bench.node.offset == 7
     assert bench.only(AppendReply) == AppendReply(2, True, 5)

@@ -268,7 +268,7 @@ def _indices_are_ordered(world: World) -> Answer:
             )
         terms = [entry.term for entry in entries(s)]
         if offset(s):
-            terms.insert(0, s.snapshot.term)
+            terms.insert(0, s.snapshot.last_term)
         if terms != sorted(terms):
             return f"the terms fall along the log of {s.id}: {told(s)}"
         for peer, match in s.match_index.items():

@@ -38,12 +38,12 @@ def last_term(server: NodeView) -> int:
     log = entries(server)
     if log:
         return int(log[-1].term)
-    return int(server.snapshot.term) if offset(server) else 0
+    return int(server.snapshot.last_term) if offset(server) else 0
 
 
 def commit_index(server: NodeView) -> int:
     """How far it takes its log for committed; a snapshot holds nothing else."""
-    return max(server.commit_index, offset(server))
+    return max(int(server.commit_index), offset(server))
 
 
 def differ_at(a: NodeView, b: NodeView, last: int) -> int | None:

@@ -23,9 +23,9 @@ from clusterlab.check.world import NodeView, World
 
 
 class Reached(NamedTuple):
-    """What a server says that the entries through `index` have come to."""
+    """What a server says that the entries through `last` have come to."""
 
-    index: int
+    last: int
     whose: str
     machine: Any
     sessions: Any
@@ -45,7 +45,7 @@ def _reached(server: NodeView, up: bool) -> list[Reached]:
 def _state_is_fold(world: World) -> Answer:
     everyone = servers(world)
     reached = sorted(
-        (one for s in everyone for one in _reached(s, s.id in world.up)), key=lambda one: one.index
+        (one for s in everyone for one in _reached(s, s.id in world.up)), key=lambda one: one.last
     )
     log: dict[int, Any] = {}
     for s in everyone:
@@ -54,11 +54,11 @@ def _state_is_fold(world: World) -> Answer:
     spec = everyone[0].spec
     index, machine, sessions = 0, spec.initial(), dict[Any, Any]()
     for one in reached:
-        while index < one.index and index + 1 in log:
+        while index < one.last and index + 1 in log:
             index += 1
             machine, sessions = _apply(spec, machine, sessions, log[index].command)
-        if index < one.index:  # nobody has the entries before it any more: begin there
-            index, machine, sessions = one.index, one.machine, one.sessions
+        if index < one.last:  # nobody has the entries before it any more: begin there
+            index, machine, sessions = one.last, one.machine, one.sessions
         if (machine, sessions) != (one.machine, one.sessions):
             return (
                 f"the entries through {index} come to {machine} with the sessions {sessions}, but "

@@ -66,7 +66,7 @@ class TakesOverTheTerm(Snapshots):
     def install(self, snapshot: Snapshot) -> None:
         """The term may be an older one."""
         super().install(snapshot)
-        self.current_term = snapshot.term
+        self.current_term = snapshot.last_term
 
 
 class TakesAnySnapshot(Snapshots):
@@ -82,7 +82,7 @@ class KeepsWhatDiffers(Snapshots):
 
     def entries_behind(self, snapshot: Snapshot) -> tuple[Entry, ...]:
         """There is an entry with that index."""
-        return self.entries_after(snapshot.index)
+        return self.entries_after(snapshot.last_index)
 
 
 class TakesPiecesAsTheyCome(Snapshots):

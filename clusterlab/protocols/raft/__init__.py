@@ -23,7 +23,10 @@ are further classes on top of it, from Ongaro's dissertation, to be combined at 
 | a leader must hear its quorum, and is not deposed while it does (§6.2, §4.2.3) | `check_quorum` |
 | a leader hands its office over (§3.10) | `transfer`, `administration` |
 | reads without the log: ReadIndex (§6.4) and leases (§6.4.1) | `reads` |
-| all of it | `production` |
+| a snapshot takes the place of old entries, and is sent to who lacks them (§5) | `snapshots` |
+| what is remembered of clients has a bound (§6.3) | `sessions` |
+| the disk writes while the server goes on (§10.2.1) | `async_disk` |
+| most of it together | `production` |
 
 A server that lost its disk must not come back under its old name, since it may have voted: here it
 does, and stays behind until the next election.

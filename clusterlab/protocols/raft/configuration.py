@@ -122,7 +122,7 @@ class Configurable(Raft):
         """The greatest index up to which a majority of each group holds this leader's log."""
         # §4.2.2: a leader that removes itself leads a cluster to which it does not belong for a
         # while, and does not count itself in majorities.
-        held = {**self.match_index, self.id: self.last_log_index}
+        held = {**self.match_index, self.id: self.synced_index}
         return min(_held_by_majority(group, held) for group in self.config.groups)
 
     def campaign(self) -> None:

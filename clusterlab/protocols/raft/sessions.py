@@ -77,7 +77,7 @@ class Sessions(Raft):
             if self.is_new(command):
                 self.open(client, serial)
             self.answer(command)
-        elif self.is_open(client, wish):
+        elif isinstance(wish, InSession) and self.is_open(client, wish):
             self.used[client] = self.last_applied
             super().apply(command._replace(operation=wish.operation))
         elif self.waiting.get(client) == serial:

@@ -32,10 +32,10 @@ class Piece(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """What the entries through `index`, whose last is of `term`, have come to."""
+    """What the entries have come to, through the last one that is included."""
 
-    index: int
-    term: int
+    last_index: int
+    last_term: int
     data: tuple[Piece, ...]
 
     def state(self) -> dict[str, Any]:
@@ -103,14 +103,14 @@ class Snapshots(Raft):
     @property
     def offset(self) -> int:
         """The index of the last entry that is only in the snapshot."""
-        return self.snapshot.index
+        return self.snapshot.last_index
 
     def term_at(self, index: int) -> int:
         """The term of the entry at `index`."""
         # §7: "Raft also includes a small amount of metadata in the snapshot: the last included
         # index [...] and the last included term. These are preserved to support the AppendEntries
         # consistency check for the first log entry following the snapshot".
-        return self.snapshot.term if index == self.offset else super().term_at(index)
+        return self.snapshot.last_term if index == self.offset else super().term_at(index)
 
     def commit(self, index: int) -> None:
         """Apply; then let a snapshot take the place of what is applied, if that is much."""
@@ -143,7 +143,7 @@ class Snapshots(Raft):
         for name, value in self.snapshot.state().items():
             setattr(self, name, value)
         # Only what is committed is applied, and only what is applied is in a snapshot.
-        self.commit_index = self.last_applied = self.snapshot.index
+        self.commit_index = self.last_applied = self.snapshot.last_index
 
     # --- the leader ----------------------------------------------------------------------------
 
@@ -156,7 +156,7 @@ class Snapshots(Raft):
             super().send_append(peer, entries_max)
         elif entries_max == 0:
             # A heartbeat also asks whether the whole snapshot has arrived.
-            term, last = self.snapshot.term, self.offset
+            term, last = self.snapshot.last_term, self.offset
             self.send(peer, AppendEntries(self.current_term, last, term, (), self.commit_index))
         else:
             # From the first piece, even if it is sent again: the answer says how many are there.
@@ -179,13 +179,13 @@ class Snapshots(Raft):
         transfer = self.transfers.get(src)
         if self.role != LEADER or not self.is_current(m.term) or transfer is None:
             return
-        if m.last_included_index == transfer.snapshot.index and m.offset > transfer.offset:
+        if m.last_included_index == transfer.snapshot.last_index and m.offset > transfer.offset:
             self.send_pieces(src, transfer._replace(offset=m.offset))
 
     def record_match(self, peer: NodeId, index: int) -> None:
         """A follower that has all of the snapshot goes on with entries."""
         transfer = self.transfers.get(peer)
-        if transfer is not None and index >= transfer.snapshot.index:
+        if transfer is not None and index >= transfer.snapshot.last_index:
             del self.transfers[peer]
         super().record_match(peer, index)
 
@@ -211,7 +211,7 @@ class Snapshots(Raft):
         arriving = self.arriving
         which = (m.last_included_index, m.last_included_term)
         # Fig. 13: "Create new snapshot file if first chunk (offset is 0)"
-        if arriving is None or (arriving.index, arriving.term) != which:
+        if arriving is None or (arriving.last_index, arriving.last_term) != which:
             arriving = Snapshot(*which, ())
         # Fig. 13: "Write data into snapshot file at given offset"
         if self.is_next(m, arriving):
@@ -219,11 +219,11 @@ class Snapshots(Raft):
             if m.done:
                 self.arriving = None
                 self.install(arriving)
-                self.acknowledge(src, arriving.index)
+                self.acknowledge(src, arriving.last_index)
                 return
         self.arriving = arriving
         # Fig. 13: "Reply and wait for more data chunks if done is false"
-        self.send(src, SnapshotReply(self.current_term, arriving.index, len(arriving.data)))
+        self.send(src, SnapshotReply(self.current_term, arriving.last_index, len(arriving.data)))
 
     def is_next(self, m: InstallSnapshot, arriving: Snapshot) -> bool:
         """Whether these pieces follow those that are there: messages come twice, and late."""
@@ -238,14 +238,14 @@ class Snapshots(Raft):
         self.replace(snapshot, self.entries_behind(snapshot))
         # Fig. 13: "Reset state machine using snapshot contents"
         self.restore()
-        self.note("snapshot installed", snapshot.index)
+        self.note("snapshot installed", snapshot.last_index)
 
     def entries_behind(self, snapshot: Snapshot) -> tuple[Entry, ...]:
         """What stays in the log."""
         # Fig. 13: "If existing log entry has same index and term as snapshot's last included entry,
         # retain log entries following it and reply. Discard the entire log".
-        if self.has_entry(snapshot.index, snapshot.term):
-            return self.entries_after(snapshot.index)
+        if self.has_entry(snapshot.last_index, snapshot.last_term):
+            return self.entries_after(snapshot.last_index)
         return ()
 
     def has_entry(self, index: int, term: int) -> bool:
