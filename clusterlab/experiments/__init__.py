@@ -10,10 +10,12 @@
 """  # noqa: E501 - a table
 
 from clusterlab.experiments.base import Check, Experiment, Outcome, Prediction, Story
+from clusterlab.experiments.cap_dial import CapDial, CapMinorityClient
 from clusterlab.experiments.flexible_quorums import FlexibleGrid, FlexibleQuorums
 from clusterlab.experiments.multipaxos_holes import MultiPaxosHoles
 from clusterlab.experiments.paxos_by_hand import PaxosByHand, PaxosNoPhase1
 from clusterlab.experiments.paxos_duel import PaxosDistinguished, PaxosDuel
+from clusterlab.experiments.quorum_order import ClockSkewLww, QuorumNotLinearizable
 from clusterlab.experiments.raft_elections import (
     RaftDisruptiveServer,
     RaftRandomTimeouts,
@@ -72,6 +74,10 @@ CATALOGUE: dict[str, type[Experiment]] = {
         SplitBrainLeasePause,
         SplitBrainFencing,
         SplitBrainStonith,
+        CapDial,
+        CapMinorityClient,
+        QuorumNotLinearizable,
+        ClockSkewLww,
     )
 }
 """Every experiment by its name."""
