@@ -265,7 +265,7 @@ class Proposer(Learner):
 
     def wait_ms(self) -> Delay:
         """How long it waits for success, or after a refusal."""
-        factor = min(self.back_off ** max(0, self.tries - 1), LONGEST_WAIT)
+        factor: int = min(self.back_off ** max(0, self.tries - 1), LONGEST_WAIT)
         if isinstance(self.retry_ms, int):
             return self.retry_ms * factor
         low, high = self.retry_ms

@@ -22,6 +22,7 @@ from clusterlab.protocols.multi_paxos import (
     HeartbeatDue,
     Learn,
     LeaseGranted,
+    Nack,
     Prepare,
     Promise,
     Snapshot,
@@ -316,6 +317,18 @@ def test_a_granter_that_was_dead_does_not_know_whether_its_lease_is_over() -> No
 
     assert early == []
     assert again.only(Promise)
+
+
+def test_old_news_of_a_higher_ballot_opens_no_lease_to_its_owner() -> None:
+    """n2 once asked for a ballot and was refused; now it follows n1, and has granted a lease."""
+    bench = replica(name="n2", **LEASE)
+    bench.fire(ElectionTimeout())
+    bench.receive("n1", Heartbeat(ballot(7), 0, 0))
+
+    bench.receive("n1", Nack(ballot(1, "n2"), ballot(8, "n3")))
+    bench.receive("n3", Prepare(ballot(8, "n3"), 1))
+
+    assert (bench.node.promised, bench.sent(Promise)) == (ballot(7), [])
 
 
 def test_a_leader_that_promised_another_ballot_reads_no_more() -> None:

@@ -128,8 +128,12 @@ class Leadership(Acceptor):
         self.count_promises()
 
     def on_nack(self, src: NodeId, m: Nack) -> None:
-        """Somebody is ahead: follow, and go higher only if nobody is heard of."""
-        self.promise(m.promised)
+        """Somebody is ahead: follow, and go higher only if nobody is heard of.
+
+        Old news must not raise the promise of one that follows: it may have granted a lease.
+        """
+        if self.role != FOLLOWER and m.ballot == self.promised:
+            self.promise(m.promised)
 
     def become_follower(self) -> None:
         """What a candidate or leader knew of others says nothing under another ballot."""
