@@ -46,13 +46,6 @@ from clusterlab.experiments.split_brain_disk import (
 CATALOGUE: dict[str, type[Experiment]] = {
     cls.name: cls
     for cls in (
-        PaxosByHand,
-        PaxosNoPhase1,
-        PaxosDuel,
-        PaxosDistinguished,
-        MultiPaxosHoles,
-        FlexibleQuorums,
-        FlexibleGrid,
         RaftFailover,
         RaftSplitVote,
         RaftRandomTimeouts,
@@ -66,6 +59,13 @@ CATALOGUE: dict[str, type[Experiment]] = {
         RaftSnapshotCatchUp,
         RaftLostFsync,
         RaftHonestFsync,
+        PaxosByHand,
+        PaxosNoPhase1,
+        PaxosDuel,
+        PaxosDistinguished,
+        MultiPaxosHoles,
+        FlexibleQuorums,
+        FlexibleGrid,
         SplitBrainNaive,
         SplitBrainWitness,
         SplitBrainMajority,
