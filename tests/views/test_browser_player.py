@@ -166,3 +166,33 @@ def test_a_live_run_knows_causes_too(show_page: Any, story: Story) -> None:
     screen.tell_events(story.events[begin:], 200)
     screen.js("view.choose(given)", second)
     assert screen.js("[...view.tape.chosen.before]") == [first]
+
+
+def test_at_twice_the_size_nothing_is_cut_off(show_page: Any) -> None:
+    """200 % zoom is half the width: rows wrap, and nothing reaches beyond the picture."""
+    screen = show_page(a_run().trace, live=True)
+    screen.page.set_viewport_size({"width": 500, "height": 900})
+    screen.page.locator(".cl-tapecanvas").focus()
+    screen.page.keyboard.press("?")
+    screen.js("view.choose(view.timeline.records[view.timeline.records.length - 1].seq)")
+    screen.wait(200)
+    over = screen.js(
+        "[...view.root.querySelectorAll('button, input, select, canvas, dd, p, section')]"
+        ".filter(e => e.getClientRects().length).filter(e =>"
+        " e.getBoundingClientRect().right > view.root.getBoundingClientRect().right + 1)"
+        ".map(e => e.outerHTML.slice(0, 80))"
+    )
+    assert over == []
+    assert screen.js("document.documentElement.scrollWidth") <= 500
+
+
+def test_the_tab_key_goes_from_the_nodes_to_the_player_to_the_diagram(show_page: Any) -> None:
+    screen = show_page(a_run().trace)
+    order = screen.js(
+        "[...view.root.querySelectorAll('[tabindex=\"0\"], button, input, select')]"
+        ".filter(e => e.getClientRects().length && e.tabIndex >= 0)"
+        ".map(e => e.dataset.do ?? e.dataset.node ?? e.type ?? e.tagName.toLowerCase())"
+    )
+    places = [order.index(one) for one in ("step-back", "play", "step", "seek", "search", "svg")]
+    assert places == sorted(places)
+    assert order.index("step-back") > order.index(next(o for o in order if o in ("n1", "n2")))
