@@ -139,7 +139,7 @@ def _arranged(
     )
     points = list(places.values())
     near = min((math.dist(a, b) for i, a in enumerate(points) for b in points[:i]), default=width)
-    radius = max(7.0, min(28.0, 0.36 * near - 2))
+    radius = max(6.0, min(28.0, 0.36 * near - 2))
     walls = voronoi(places, groups, width, height)
     return Layout(places, radius, walls, boxes, arrangement.bulge, fixed=True)
 

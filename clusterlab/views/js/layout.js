@@ -116,7 +116,7 @@ function arranged(arrangement, servers, groups, width, height) {
   let near = width;
   points.forEach(([ax, ay], i) => points.slice(0, i).forEach(([bx, by]) => { near = Math.min(near, Math.hypot(ax - bx, ay - by)); }));
   return {
-    places, boxes, radius: Math.max(7, Math.min(28, 0.36 * near - 2)), walls: voronoi(places, groups, width, height),
+    places, boxes, radius: Math.max(6, Math.min(28, 0.36 * near - 2)), walls: voronoi(places, groups, width, height),
     bulge: arrangement.bulge, fixed: true, middle: [width / 2, top + high / 2],
   };
 }
