@@ -294,12 +294,13 @@ class Controller(Bystander):
     ends: dict[NodeId, tuple[int, int]] = volatile({})  # who has closed the last epoch, its log
 
     def on_start(self) -> None:
-        """Go on with whoever leads, or find one."""
-        if self.leader is None:
+        """Go on with whoever leads, or with looking for one."""
+        if self.epoch == 0:
             self.close()
         else:
             self.tell()
-            self.set_timer(LeaderSilent(), self.patience_ms)
+            if self.leader is not None:
+                self.set_timer(LeaderSilent(), self.patience_ms)
 
     def close(self) -> None:
         """End the epoch, whoever leads it, and begin the next."""
