@@ -8,6 +8,7 @@ const SHORT_MS = 130; // a flight of less real time is hardly seen: the way it t
 const FLASH_MS = 320; // a disk that is written to
 const MESSAGE_SIZE = 5.5;
 const TAIL = 0.22;
+const MANY = 600; // among so many messages tails would only hide them, and cost most of the time
 const DOOR = 8; // so many of the messages that wait at a node are drawn, the others counted
 const DISK = "M-5 -4.5 A5 2 0 0 1 5 -4.5 V4.5 A5 2 0 0 1 -5 4.5 Z M-5 -4.5 A5 2 0 0 0 5 -4.5";
 const isHeld = (m) => m.held !== null && m.held !== undefined;
@@ -55,6 +56,7 @@ class Flights {
     const waiting = new Map();
     const rings = path(), bars = path();
     this.drawn = [];
+    const few = model.flying.size + model.falling.length < MANY;
     const each = (m) => {
       if (now < m.t0) return;
       if (model.nodes.get(m.dst)?.paused && now > m.t0 + m.duration) {
@@ -73,7 +75,7 @@ class Flights {
       if (m.copy) addShape(group.shadows, look, x + 4, y - 4, MESSAGE_SIZE);
       addShape(m.end && m.end !== "deliver" ? group.hollow : group.shapes, look, x, y, MESSAGE_SIZE);
       if (still) addStretch(group.tails, way, 0.5, 1);
-      else if (part > 0) addStretch(group.tails, way, Math.max(0, part - TAIL), part);
+      else if (part > 0 && few) addStretch(group.tails, way, Math.max(0, part - TAIL), part);
       if (m.late) {
         rings.moveTo(x + 10, y);
         rings.arc(x, y, 10, 0, 7);
