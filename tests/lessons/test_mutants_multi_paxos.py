@@ -8,7 +8,7 @@ from clusterlab.lessons import zoo
 from clusterlab.lessons.mutants.multi_paxos import MUTANTS
 
 QUICK = {mutant.name: mutant for mutant in MUTANTS if mutant.name != "P15"}
-"""`make zoo` hunts P15, which has 1.5 million states."""
+"""`make zoo` hunts P15, which takes some seconds."""
 
 
 def test_the_zoo_has_them_all() -> None:

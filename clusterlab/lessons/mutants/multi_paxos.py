@@ -24,7 +24,7 @@ from clusterlab.experiments.fuzz_subjects import CAUGHT_UP, SUBJECTS
 from clusterlab.lessons.mutants import Mutant
 from clusterlab.lessons.mutants.clients import HISTORY, asks_too_early, history, linearizable
 from clusterlab.lessons.mutants.hunts import arrives, by_prefix, by_search, by_seeds, fires
-from clusterlab.lessons.mutants.paxos_worlds import hunting
+from clusterlab.lessons.mutants.paxos_worlds import first_phase_done, hunting
 from clusterlab.protocols.client import Client
 from clusterlab.protocols.multi_paxos import (
     CatchUp,
@@ -236,7 +236,7 @@ MUTANTS: tuple[Mutant, ...] = (
         RecoversFromAMajority,
         Acceptor,
         AGREEMENT.name,
-        hunting(**_RESTART),
+        hunting(**_RESTART, after=first_phase_done(2)),
     ),
     Mutant(
         "P16",
