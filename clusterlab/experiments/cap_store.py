@@ -20,7 +20,7 @@ from clusterlab.experiments.base import Check, Experiment, Prediction, Story
 from clusterlab.protocols.asynchronous import AsynchronousPair
 from clusterlab.protocols.client import Client, scramble
 from clusterlab.protocols.convergent import ConvergentStore
-from clusterlab.protocols.dynamo import QuorumStore, Siblings
+from clusterlab.protocols.dynamo import AtomicStore, QuorumStore, Siblings
 from clusterlab.protocols.raft import Raft
 from clusterlab.protocols.raft.production import LeasedRaft
 
@@ -63,7 +63,7 @@ STORES: tuple[Store, ...] = (
     Store(
         "quorum",
         "gives up the minority's answers; needs no leader, and so two round trips instead of one.",
-        lambda: QuorumStore.group(5, n=5, r=3, w=3, order="counter", write_back=True),
+        lambda: AtomicStore.group(5, n=5, r=3, w=3),
         leads=False,
         consistent=True,
     ),

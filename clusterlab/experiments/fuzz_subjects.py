@@ -26,8 +26,10 @@ from clusterlab.core.faults import check_name
 from clusterlab.core.network import Network
 from clusterlab.core.node import Delay, Message, Node, NodeId
 from clusterlab.core.spec import Add, Counter, KeyValue, Read, Spec
+from clusterlab.experiments import fuzz_quorums
 from clusterlab.experiments.fuzz import Clients, Trial
 from clusterlab.protocols.client import Client, Workload, mixed_workload, scramble
+from clusterlab.protocols.dynamo import AtomicStore
 from clusterlab.protocols.multi_paxos import MultiPaxos
 from clusterlab.protocols.paxos import Paxos, Propose
 from clusterlab.protocols.raft import Raft
@@ -356,6 +358,7 @@ SUBJECTS: dict[str, Subject] = {
         Subject("raft", Raft, _raft),
         Subject("paxos", Paxos, _paxos),
         Subject("multipaxos", MultiPaxos, _multi_paxos),
+        Subject("quorum", AtomicStore, fuzz_quorums.trials),
     )
 }
 

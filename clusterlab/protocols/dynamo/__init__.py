@@ -12,7 +12,7 @@ Available Key-value Store", 2007, section 4.
 | a coordinator: quorums, sloppy or strict, read repair | `store` |
 """
 
-from clusterlab.protocols.dynamo.store import QuorumStore
+from clusterlab.protocols.dynamo.store import AtomicStore, QuorumStore
 from clusterlab.protocols.dynamo.versions import Siblings, Version
 
-__all__ = ["QuorumStore", "Siblings", "Version"]
+__all__ = ["AtomicStore", "QuorumStore", "Siblings", "Version"]

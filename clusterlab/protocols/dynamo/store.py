@@ -26,7 +26,14 @@ from clusterlab.protocols.dynamo.messages import (
     Kept,
 )
 from clusterlab.protocols.dynamo.replica import Replica
-from clusterlab.protocols.dynamo.versions import Siblings, Vector, Version, advanced, merged
+from clusterlab.protocols.dynamo.versions import (
+    Order,
+    Siblings,
+    Vector,
+    Version,
+    advanced,
+    merged,
+)
 
 
 class Job(NamedTuple):
@@ -246,6 +253,16 @@ class QuorumStore(Replica):
         if self.hints:
             label += f", {len(self.hints)} hints"
         return {"role": "replica", "epoch": 0, "label": label}
+
+
+class AtomicStore(QuorumStore):
+    """Quorums that meet, versions by count, and reads that write back: each key is atomic.
+
+    Source: Attiya, Bar-Noy and Dolev 1995; with several writers, Lynch and Shvartsman 1997.
+    """
+
+    order: Order = "counter"
+    write_back: bool = True
 
 
 def value_of(versions: tuple[Version, ...]) -> Any:
