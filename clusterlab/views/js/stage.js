@@ -135,7 +135,7 @@ class Stage {
     if (moving || this.rewire) this.links.draw(model);
     this.rewire = false;
     this.flights.draw(model, now, dt, theme, still);
-    put(this.element, "data-tool", this.on.live ? this.on.tool() : "");
+    put(this.element, "data-in-hand", this.on.live ? this.on.tool() : "");
     const lit = this.hands.update();
     if (lit && document.activeElement === this.hands.spot) showTip(this.hint, messageWords(lit.m), lit.x, lit.y, this.width, STAGE_HEIGHT);
     else if (this.pointer) this.showTip(model, now);
