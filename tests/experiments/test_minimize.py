@@ -162,7 +162,7 @@ def test_its_story_names_the_entry_that_was_lost() -> None:
     assert re.search(
         r"leads in term \d without what n\d took for committed in term \d", found.explanation
     )
-    assert f"committed is (Entry(term={term}, command=None),)" in found.explanation
+    assert f"committed is [term {term}]" in found.explanation
     assert index == "1"
 
 

@@ -67,7 +67,14 @@ def told(server: NodeView, last: int | None = None) -> str:
     """Its log, or the part of it through `last`, for an explanation."""
     before = f"a snapshot through {offset(server)} and " if offset(server) else ""
     kept = entries(server) if last is None else entries(server)[: last - offset(server)]
-    return f"{before}{kept}"
+    return f"{before}[{', '.join(map(_entry_told, kept))}]"
+
+
+def _entry_told(entry: Any) -> str:
+    """`term 2: Put(key='x', value=1)`; a blank entry has its term only."""
+    command = getattr(entry, "command", None)
+    operation = getattr(command, "operation", command)
+    return f"term {entry.term}" + (f": {operation!r}" if operation is not None else "")
 
 
 def told_committed(server: NodeView) -> str:
