@@ -118,7 +118,7 @@ def test_a_recorded_run_takes_no_commands(show_page: Any) -> None:
     screen.node("n2").click()
     screen.page.keyboard.press("k")
     assert screen.sent == []
-    expect(screen.page.locator("[data-tool]")).to_have_count(0)
+    expect(screen.page.locator("button[data-tool]")).to_have_count(0)
     screen.wait(50)
     expect(screen.page.locator(".cl-chosenwords")).to_contain_text("leader")
 
