@@ -200,6 +200,28 @@ def test_a_candidate_leads_once_it_has_caught_up() -> None:
     assert bench.only_value(Accept) == Accept(ballot(1), 3, (Z,), 2)
 
 
+def test_a_round_stays_whole_when_a_snapshot_takes_a_part_of_it() -> None:
+    """Another has told the new leader that slot 1 is chosen, while it asks about 1 to 3."""
+    bench = leader(3, accepted((0, "x"), (0, "y"), (0, "z")), snapshot_every=1)
+    bench.receive("n2", Learn(1, (X,), 1))
+    assert (bench.node.executed, bench.node.snapshot.slot) == (1, 1)
+
+    bench.fire(HeartbeatDue()).fire(HeartbeatDue())
+    repeated = bench.only_value(Accept)
+    accepts(bench, 1, "n3")
+
+    assert repeated == Accept(ballot(1), 1, (X, Y, Z), 1)
+    assert (bench.node.executed, bench.node.machine) == (3, {"x": "z"})
+
+
+def test_a_round_of_which_another_has_told_all_is_not_repeated() -> None:
+    bench = leader(3, accepted((0, "x"))).receive("n2", Learn(1, (X,), 1))
+
+    bench.fire(HeartbeatDue()).fire(HeartbeatDue())
+
+    assert (bench.sent(Accept), bench.node.rounds, bench.node.votes) == ([], {}, {})
+
+
 # --- clients ---
 
 

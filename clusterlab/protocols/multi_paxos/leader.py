@@ -44,7 +44,7 @@ class Leadership(Acceptor):
     promises: dict[NodeId, Promise] = volatile({})
 
     # Of a leader. Its proposals of one message are a round, known by its first slot.
-    rounds: dict[int, int] = volatile({})  # first slot -> last slot of each that is not chosen yet
+    rounds: dict[int, tuple[Command | None, ...]] = volatile({})  # those that are not chosen yet
     votes: dict[int, set[NodeId]] = volatile({})  # first slot -> who has accepted
     repeat_below: int = volatile(0)  # rounds below this slot were open at the last heartbeat
     recovered: int = volatile(0)  # up to here, slots were filled by what phase 1 reported
@@ -163,7 +163,7 @@ class Leadership(Acceptor):
             part = commands[start : start + self.commands_max]
             slot = first + start
             self.record(self.promised, slot, part)
-            self.rounds[slot] = slot + len(part) - 1
+            self.rounds[slot] = part
             self.votes[slot] = {self.id}
             self.broadcast(Accept(self.promised, slot, part, self.executed), self.peers)
             self.count_votes(slot)
@@ -177,22 +177,16 @@ class Leadership(Acceptor):
     def count_votes(self, first: int) -> None:
         """A quorum of one ballot chooses; that may happen before an earlier slot is chosen."""
         if self.has_phase_2_quorum(self.votes[first]):
-            commands = self.commands_of(first)
-            self.close(first)
-            self.learn(first, commands)
+            self.learn(first, self.close(first))
             if self.gather_ms is None:
                 self.propose_received()
             elif self.received:
                 self.set_timer(ProposeDue(), self.gather_ms)
 
-    def commands_of(self, first: int) -> tuple[Command | None, ...]:
-        """What an open round proposes."""
-        proposals = [self.at(slot) for slot in range(first, self.rounds[first] + 1)]
-        return tuple([one.value for one in proposals if one is not None])
-
-    def close(self, first: int) -> None:
-        """Nobody needs to be asked about this round again."""
-        del self.rounds[first], self.votes[first]
+    def close(self, first: int) -> tuple[Command | None, ...]:
+        """Nobody needs to be asked about this round again; returns what it proposed."""
+        del self.votes[first]
+        return self.rounds.pop(first)
 
     def on_propose_due(self, t: ProposeDue) -> None:
         """What arrived together goes into one round."""
@@ -219,10 +213,11 @@ class Leadership(Acceptor):
         # "When the leader fails to receive the expected response to its phase 2 messages in
         # instance 141, it will retransmit those messages."
         for first in [slot for slot in self.rounds if slot < self.repeat_below]:
-            if self.rounds[first] <= self.executed:  # somebody else has told that it is chosen
+            commands = self.rounds[first]
+            if first + len(commands) - 1 <= self.executed:  # another has told that it is chosen
                 self.close(first)
                 continue
-            message = Accept(self.promised, first, self.commands_of(first), self.executed)
+            message = Accept(self.promised, first, commands, self.executed)
             self.broadcast(message, [p for p in self.peers if p not in self.votes[first]])
         self.repeat_below = self.last_slot + 1
 
