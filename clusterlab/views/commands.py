@@ -32,7 +32,7 @@ def _links(command: Command) -> tuple[Fault, ...]:
     """The link one way, or both ways."""
     names = ("loss", "duplicate", "reorder")
     delay_ms = command.get("delay_ms")
-    given = {
+    given: dict[str, Any] = {
         "block": bool(command.get("block")),
         "delay_ms": None if delay_ms is None else (delay_ms[0], delay_ms[1]),
         **{name: command.get(name) for name in names},
