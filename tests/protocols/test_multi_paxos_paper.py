@@ -162,7 +162,7 @@ def test_the_highest_reported_proposal_of_each_instance_binds() -> None:
 
 
 def test_a_gap_is_filled_with_no_ops() -> None:
-    """We let it fill the gap immediately by proposing a special "noop" command that leaves the
+    """We let it fill the gap immediately by proposing a special "no-op" command that leaves the
     state unchanged.
     """
     bench = leader(3, accepted((1, "x"), None, None, (1, "z")))

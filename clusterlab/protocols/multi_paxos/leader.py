@@ -112,7 +112,7 @@ class Leadership(Acceptor):
         if reported:
             command: Command | None = max(reported, key=lambda proposal: proposal.ballot).value
             return command
-        # "we let it fill the gap immediately by proposing [...] a special "noop" command that
+        # "we let it fill the gap immediately by proposing [...] a special "no-op" command that
         # leaves the state unchanged"
         self.note("no-op", slot)
         return None
