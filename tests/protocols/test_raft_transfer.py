@@ -127,7 +127,7 @@ def test_it_has_ended_when_a_new_leader_is_heard() -> None:
 @pytest.mark.parametrize(
     ("server", "target", "reason"),
     [
-        ("n1", "n9", "n9 is not one of n1, n2, n3"),
+        ("n1", "n9", "n9 is no server whose vote counts"),
         ("n2", "n3", "n2 does not lead; n1 does"),
     ],
 )

@@ -313,11 +313,9 @@ def _never_back(before: NodeView, after: NodeView) -> Answer:
             return f"{name} of {after.id} falls from {old} to {new}"
     same = before.role == after.role == LEADER and before.current_term == after.current_term
     for peer, match in before.match_index.items() if same else ():
-        if after.match_index[peer] < match:
-            return (
-                f"match_index of {after.id} for {peer} falls from {match} to "
-                f"{after.match_index[peer]}"
-            )
+        now = after.match_index.get(peer, match)  # who leaves the cluster is not served any more
+        if now < match:
+            return f"match_index of {after.id} for {peer} falls from {match} to {now}"
     return True
 
 

@@ -23,6 +23,8 @@ are further classes on top of it, from Ongaro's dissertation, to be combined at 
 | a leader must hear its quorum, and is not deposed while it does (§6.2, §4.2.3) | `check_quorum` |
 | a leader hands its office over (§3.10) | `transfer`, `administration` |
 | reads without the log: ReadIndex (§6.4) and leases (§6.4.1) | `reads` |
+| a configuration is an entry, and counts as soon as it is in the log (§4.1) | `configuration` |
+| members change while the cluster goes on (§4.2, §4.3) | `membership` |
 | a snapshot takes the place of old entries, and is sent to who lacks them (§5) | `snapshots` |
 | what is remembered of clients has a bound (§6.3) | `sessions` |
 | the disk writes while the server goes on (§10.2.1) | `async_disk` |

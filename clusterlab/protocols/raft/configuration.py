@@ -8,8 +8,9 @@ back to the one before when that entry is taken out of its log again.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
-from clusterlab.core.node import Message, NodeId, durable, volatile
+from clusterlab.core.node import Message, NodeId, volatile
 from clusterlab.core.quorum import majority
 from clusterlab.protocols.raft.messages import Command, Entry
 from clusterlab.protocols.raft.server import Raft
@@ -76,7 +77,7 @@ class Configurable(Raft):
 
     voters: tuple[NodeId, ...] = ()
 
-    base: Configuration | None = durable(None)  # that of the entries which the log no longer has
+    settled: Configuration | None = volatile(None)  # the newest that is applied; None: the first
 
     config: Configuration = volatile(Configuration(()))
     config_index: int = volatile(0)  # the index of its entry; not in the log: that before the log
@@ -85,22 +86,31 @@ class Configurable(Raft):
         """Go by the newest configuration on disk."""
         unknown = sorted(set(self.voters) - set(self.members))
         assert not unknown, f"members={self.members} must name the voters {unknown} as well"
-        self.configure()
         super().on_start()
+        self.configure()
 
     def configure(self) -> None:
         """Find the newest configuration."""
         # §4.1: a server goes by a configuration as soon as it is in its log, committed or not; and
-        # when the entry goes, so does the configuration.
-        self.config_index, self.config = self.newest_through(self.last_log_index)
-
-    def newest_through(self, last: int) -> tuple[int, Configuration]:
-        """The newest configuration among the entries through `last`, and where it stands."""
-        for index in range(last, self.offset, -1):
+        # when the entry goes, so does the configuration. What is applied never goes, so a snapshot
+        # takes no configuration away that might still be taken back.
+        self.config_index, self.config = self.offset, self.settled_config
+        for index in range(self.last_log_index, self.offset, -1):
             found = configuration_in(self.entry(index))
             if found is not None:
-                return index, found
-        return self.offset, self.base or Configuration(self.voters or self.members)
+                self.config_index, self.config = index, found
+                return
+
+    @property
+    def settled_config(self) -> Configuration:
+        """The newest configuration that is committed, as far as this server knows."""
+        return self.settled or Configuration(self.voters or self.members)
+
+    @property
+    def configurations(self) -> tuple[Configuration, ...]:
+        """That one, and those behind it: this server goes by the last of them."""
+        behind = map(configuration_in, self.entries_after(self.last_applied))
+        return (self.settled_config, *(found for found in behind if found is not None))
 
     # --- quorums -----------------------------------------------------------------------------
 
@@ -108,6 +118,10 @@ class Configurable(Raft):
     def peers(self) -> tuple[NodeId, ...]:
         """The other servers of the configuration, learners among them."""
         return tuple(server for server in self.config.servers if server != self.id)
+
+    def is_voter(self, server: NodeId) -> bool:
+        """Whether its vote counts in the newest configuration."""
+        return self.config.is_voter(server)
 
     def is_quorum(self, servers: Collection[NodeId]) -> bool:
         """Whether these servers can decide for all; learners and strangers do not count."""
@@ -137,11 +151,7 @@ class Configurable(Raft):
         # §4.2.2: a server that its newest configuration leaves out still begins elections, since
         # it may be needed until that entry is committed. Who is asked for a vote gives it, whatever
         # its own configuration says.
-        if self.config.is_voter(self.id):
-            return True
-        if self.config_index <= max(self.commit_index, self.offset):
-            return False
-        return self.newest_through(self.config_index - 1)[1].is_voter(self.id)
+        return any(one.is_voter(self.id) for one in self.configurations)
 
     # --- the log -----------------------------------------------------------------------------
 
@@ -175,6 +185,17 @@ class Configurable(Raft):
             self.configure()
 
     def apply(self, command: Command) -> None:
-        """A configuration changes nothing in the application."""
-        if not isinstance(command.operation, Configuration):
+        """A configuration is settled, and changes nothing in the application."""
+        if isinstance(command.operation, Configuration):
+            self.settled = command.operation
+        else:
             super().apply(command)
+
+    def applied_state(self) -> dict[str, Any]:
+        """The paper's §7: a snapshot holds the configuration of the entries that it covers."""
+        return {**super().applied_state(), "settled": self.settled}
+
+    def take_state(self, applied: dict[str, Any]) -> None:
+        """And who takes it over goes by that, or by a newer one that follows it."""
+        super().take_state(applied)
+        self.configure()

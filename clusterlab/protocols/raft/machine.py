@@ -50,3 +50,8 @@ class StateMachine(State):
         # Dissertation §5: the sessions belong to it, or a command that was carried out before the
         # snapshot would be carried out again.
         return {"machine": self.machine, "sessions": self.sessions}
+
+    def take_state(self, applied: dict[str, Any]) -> None:
+        """Be where these fields were written down."""
+        for name, value in applied.items():
+            setattr(self, name, value)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from clusterlab.protocols.raft.async_disk import AsyncDisk
 from clusterlab.protocols.raft.check_quorum import CheckQuorum
+from clusterlab.protocols.raft.membership import Membership
 from clusterlab.protocols.raft.prevote import PreVote
 from clusterlab.protocols.raft.reads import LeaseReads, ReadIndex
 from clusterlab.protocols.raft.snapshots import Snapshots
 from clusterlab.protocols.raft.transfer import LeadershipTransfer
 
 
-class ProductionRaft(LeadershipTransfer, ReadIndex, PreVote, CheckQuorum, Snapshots):
-    """Pre-vote, CheckQuorum, leadership transfer, reads by ReadIndex, and snapshots."""
+class ProductionRaft(Membership, LeadershipTransfer, ReadIndex, PreVote, CheckQuorum, Snapshots):
+    """Changes of members, leadership transfer, ReadIndex, pre-vote, CheckQuorum and snapshots."""
 
 
 class AsyncProductionRaft(AsyncDisk, ProductionRaft):

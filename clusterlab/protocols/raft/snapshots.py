@@ -140,8 +140,7 @@ class Snapshots(Raft):
 
     def restore(self) -> None:
         """Be where the snapshot was taken."""
-        for name, value in self.snapshot.state().items():
-            setattr(self, name, value)
+        self.take_state(self.snapshot.state())
         # Only what is committed is applied, and only what is applied is in a snapshot.
         self.commit_index = self.last_applied = self.snapshot.last_index
 

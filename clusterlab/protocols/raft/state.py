@@ -123,6 +123,10 @@ class State(Node):
         """How many servers are a majority of the cluster."""
         return majority(len(self.members))
 
+    def is_voter(self, server: NodeId) -> bool:
+        """Whether that server's vote counts."""
+        return server in self.members
+
     def is_quorum(self, servers: Collection[NodeId]) -> bool:
         """Whether these servers can decide for all."""
         return len(servers) >= self.quorum

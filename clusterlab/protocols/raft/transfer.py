@@ -44,7 +44,7 @@ class LeadershipTransfer(Administered, Contact):
         elif m.target == self.id:
             self.tell_administrator("ok", self.id)
         elif not self.may_take_over(m.target):
-            self.tell_administrator("fail", f"{m.target} is not one of {', '.join(self.members)}")
+            self.tell_administrator("fail", f"{m.target} is no server whose vote counts")
         else:
             self.transfer_to = m.target
             self.set_timer(TransferOverdue(), self.election_timeout_ms[1])
@@ -52,7 +52,7 @@ class LeadershipTransfer(Administered, Contact):
 
     def may_take_over(self, target: NodeId) -> bool:
         """Whether `target` is a server that can be elected."""
-        return target in self.peers
+        return target in self.peers and self.is_voter(target)
 
     def on_request(self, src: NodeId, m: Request) -> None:
         """Clients had better ask the target."""
