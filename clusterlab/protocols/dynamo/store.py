@@ -18,12 +18,14 @@ from clusterlab.core.node import NodeId, durable, volatile
 from clusterlab.core.spec import Get, Put
 from clusterlab.protocols.client import Refused, Reply, Request
 from clusterlab.protocols.dynamo.messages import (
+    NOBODY,
     Abandon,
     FallBack,
     Fetch,
     Fetched,
     Keep,
     Kept,
+    Ticket,
 )
 from clusterlab.protocols.dynamo.replica import Replica
 from clusterlab.protocols.dynamo.versions import (
@@ -88,8 +90,14 @@ class QuorumStore(Replica):
 
     written: int = durable(0)  # a coordinator counts its writes: each has a name of its own
 
+    # client -> the newest write that this coordinator began: what comes twice is begun once
+    taken: dict[NodeId, int] = durable({})
+
+    life: int = durable(0)  # how often it has started
+
     begun: int = volatile(0)
-    jobs: dict[int, Job] = volatile({})
+    jobs: dict[Ticket, Job] = volatile({})
+    done: dict[NodeId, int] = volatile({})  # client -> its newest write that was answered
 
     @classmethod
     def group(cls, size: int = 3, **options: Any) -> list[Self]:
@@ -103,6 +111,7 @@ class QuorumStore(Replica):
         for name, value in (("r", self.r), ("w", self.w), ("n", self.n)):
             most = len(self.members) if name == "n" else self.n
             assert 1 <= value <= most, f"{name}={value} must be between 1 and {most}"
+        self.life += 1
         super().on_start()
 
     def ring(self, key: str) -> tuple[NodeId, ...]:
@@ -122,10 +131,13 @@ class QuorumStore(Replica):
         if not isinstance(operation, Get | Put):
             self.send(src, Refused(m.serial, f"a store without a leader cannot do {operation!r}"))
             return
-        if any((job.client, job.serial) == (src, m.serial) for job in self.jobs.values()):
-            return
+        if isinstance(operation, Put):
+            if m.serial <= self.taken.get(src, 0):
+                self.answer_again(src, m.serial)
+                return
+            self.taken[src] = m.serial
         self.begun += 1
-        number = self.begun
+        number = (self.life, self.begun)
         self.jobs[number] = Job(src, m.serial, operation)
         self.set_timer(Abandon(number), self.abandon_ms)
         if self.sloppy:
@@ -136,6 +148,11 @@ class QuorumStore(Replica):
         else:
             for home in self.homes(operation.key):
                 self.send(home, Fetch(number, operation.key))
+
+    def answer_again(self, client: NodeId, serial: int) -> None:
+        """The answer may have been lost; there is none while a write goes on, or if it failed."""
+        if self.done.get(client) == serial:
+            self.send(client, Reply(serial, None))
 
     def new_version(self, job: Job, known: tuple[Version, ...]) -> Version:
         """What a Put writes, newer than all that is `known`."""
@@ -172,7 +189,7 @@ class QuorumStore(Replica):
         elif isinstance(job.operation, Get):
             self.repair(src, m.versions, job)
 
-    def know(self, number: int, job: Job) -> None:
+    def know(self, number: Ticket, job: Job) -> None:
         """A quorum has said what it has."""
         found = merged((v for _, versions in job.fetched for v in versions), self.order)
         if isinstance(job.operation, Put):
@@ -184,7 +201,7 @@ class QuorumStore(Replica):
 
     # --- second phase: keep it ---------------------------------------------------------------
 
-    def write(self, number: int, versions: tuple[Version, ...]) -> None:
+    def write(self, number: Ticket, versions: tuple[Version, ...]) -> None:
         """Ask all homes to keep these."""
         job = self.jobs[number]._replace(keeping=versions)
         self.jobs[number] = job
@@ -223,13 +240,14 @@ class QuorumStore(Replica):
 
     # --- the answer --------------------------------------------------------------------------
 
-    def finish(self, number: int, job: Job) -> None:
+    def finish(self, number: Ticket, job: Job) -> None:
         """Answer the client, and repair what was found behind."""
         self.cancel_timer(Abandon(number))
         self.cancel_timer(FallBack(number))
         del self.jobs[number]
         found = job.keeping or ()
         if isinstance(job.operation, Put):
+            self.done[job.client] = job.serial
             self.send(job.client, Reply(job.serial, None))
             return
         self.send(job.client, Reply(job.serial, value_of(found)))
@@ -240,7 +258,7 @@ class QuorumStore(Replica):
         """Bring a replica up to date that answered with less (read repair, section 5)."""
         wanted = job.keeping or ()
         if self.read_repair and wanted and merged((*has, *wanted), self.order) != has:
-            self.send(replica, Keep(0, job.operation.key, wanted))
+            self.send(replica, Keep(NOBODY, job.operation.key, wanted))
 
     def on_abandon(self, t: Abandon) -> None:
         """Answer nothing: what was kept by a few may yet be read, so the outcome is unknown."""
