@@ -22,12 +22,13 @@ PARTS = {
     "memory": "memory",
     "live": "commits",
     "death": "failover",
+    "kills": "kills",
     "lab": "lab",
     "pictures": "pictures",
     "check": "explore",
     "world": "world",
 }
-LONG = ("world",)
+LONG = ("world", "kills")
 """Measured only if asked for."""
 INTERRUPTED = 130
 WIDTH = 130

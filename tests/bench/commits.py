@@ -1,4 +1,4 @@
-"""Live commits: five Raft nodes on Ray, beside a bare Ray call and beside pysyncobj."""
+"""Live commits: Raft and Multi-Paxos on Ray, beside a bare Ray call and beside pysyncobj."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import contextlib
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from clusterlab.core.network import Network
-from clusterlab.core.node import NodeId
+from clusterlab.core.node import Node, NodeId
 from clusterlab.protocols.client import Client, counting_writes
+from clusterlab.protocols.multi_paxos import MultiPaxos
 from clusterlab.protocols.raft import Raft
 from tests.bench.bare_ray import round_trips_ms
 from tests.bench.figures import Comparison, Measured, Section, Target, percentile
@@ -22,7 +23,6 @@ from tests.bench.syncobj import SyncObjCluster
 if TYPE_CHECKING:
     from clusterlab.live import LiveCluster
 
-NODES = 5
 MANY = 64
 WARM_UP_MS = 500
 ROUND_TRIPS_MAX = 10
@@ -30,7 +30,7 @@ WRITES_PER_S_MIN = 3000
 CATCH_UP_LIMIT_MS = 10_000
 
 NOTES = (
-    "Ours is in SQLite (WAL, synchronous=FULL) on a majority of five before it is acknowledged;",
+    "Ours is in SQLite (WAL, synchronous=FULL) on a majority before it is acknowledged;",
     "pysyncobj's is in the memory of a majority of three; its journal is mapped, not forced.",
     "Our clients have a process of their own; pysyncobj's callers are in that of the leader.",
 )
@@ -43,12 +43,27 @@ class Case(NamedTuple):
     callers: int
     gather_ms: int | None = None
     """See Raft: 0 lets what arrives together share a round."""
+    protocol: type[Raft | MultiPaxos] = Raft
+    nodes: int = 5
+
+    def servers(self) -> Sequence[Node]:
+        """The cluster's nodes."""
+        return self.protocol.group(self.nodes, gather_ms=self.gather_ms)
 
 
 CASES = (
     Case("1 client", 1),
     Case(f"{MANY} clients", MANY),
     Case(f"{MANY} clients, gather_ms=0", MANY, 0),
+    *(
+        Case(f"{name}, {nodes} nodes, {callers} client(s)", callers, 0, protocol, nodes)
+        for name, protocol, nodes in (
+            ("Multi-Paxos", MultiPaxos, 5),
+            ("Raft", Raft, 3),
+            ("Multi-Paxos", MultiPaxos, 3),
+        )
+        for callers in (1, MANY)
+    ),
 )
 
 
@@ -93,12 +108,11 @@ class Commits(NamedTuple):
 
 
 @contextlib.contextmanager
-def live_raft(gather_ms: int | None = None) -> Iterator[LiveCluster]:
-    """Five nodes on a network without delays of its own, in real time, with the whole trace."""
+def live(nodes: Iterable[Node]) -> Iterator[LiveCluster]:
+    """A cluster on a network without delays of its own, in real time, with the whole trace."""
     from clusterlab.live import LiveCluster
 
     network = Network(delay_ms=(0.0, 0.0))
-    nodes = Raft.group(NODES, gather_ms=gather_ms)
     with LiveCluster(nodes, network=network, progress=lambda _: None) as cluster:
         cluster.run_until_leader()
         yield cluster
@@ -123,7 +137,7 @@ def add_writers(
 
 def ours(case: Case, seconds: float) -> Commits:
     """What clients saw, by the history in the trace."""
-    with live_raft(case.gather_ms) as cluster:
+    with live(case.servers()) as cluster:
         add_writers(cluster, case.callers)
         cluster.run(WARM_UP_MS)
         begun_ms = cluster.now_ms
@@ -158,7 +172,7 @@ def pysyncobj(peer: Peer, callers: int, seconds: float) -> Commits:
 
 def measure(plan: Plan) -> Section:
     """Take turns: a bare call, ours with one client and with many, the peer likewise."""
-    section = Section(f"Live: {NODES} Raft nodes on Ray, acknowledged writes, full trace")
+    section = Section("Live: Raft (five nodes, if not said otherwise) on Ray, acknowledged writes")
     if not is_installed("ray"):
         section.skipped.append("everything: Ray is not installed: run `make setup`.")
         return section
@@ -228,12 +242,14 @@ def _compare_with_peers(
         ("p99", "ms", lambda run: run.p99_ms),
     )
     for column, unit, value in columns:
-        target = least if column == "writes" and callers == MANY else None
+        # The target is that of five Raft nodes; the others are beside it.
+        target = least if (column, case.protocol, case.nodes) == ("writes", Raft, 5) else None
+        target = target if callers == MANY else None
         what, of_ours = f"{case.what}: {column}", Measured.of(map(value, mine))
         found: list[tuple[str, Measured | None]] = [
             (peer.name, Measured.of(map(value, theirs[peer.name, callers])))
             for peer in PEERS
-            if column in peer.columns and (peer.name, callers) in theirs
+            if column in peer.columns and (peer.name, callers) in theirs and case in CASES[:3]
         ]
         for name, of_peer in found or [("", None)]:
             section.lines.append(Comparison(what, unit, of_ours, name, of_peer, target))

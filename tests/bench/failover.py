@@ -7,8 +7,9 @@ import os
 import time
 from collections.abc import Sequence
 
+from clusterlab.protocols.raft import Raft
 from tests.bench.bare_ray import load_ray
-from tests.bench.commits import add_writers, live_raft
+from tests.bench.commits import add_writers, live
 from tests.bench.figures import Comparison, Measured, Section
 from tests.bench.machine import DeathWatch, Plan, is_installed, version
 from tests.bench.syncobj import SyncObjCluster
@@ -88,7 +89,7 @@ def measure(plan: Plan) -> Section:
 def ours(kills: int) -> tuple[list[float], list[float]]:
     """For each kill: ms until the process is dead, and s without an acknowledgement."""
     died, gaps = [], []
-    with live_raft() as cluster:
+    with live(Raft.group(5)) as cluster:
         add_writers(cluster, WRITERS, retry_ms=RETRY_MS, every_ms=EVERY_MS)
         for _ in range(kills):
             cluster.run(1000)
