@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from clusterlab.lessons.exercises import multi_paxos, paxos, raft_election, split_brain
+from clusterlab.lessons.exercises import cap, multi_paxos, paxos, raft_election, split_brain
 from clusterlab.lessons.exercises.exercise import Exercise
 
 EXERCISES: dict[str, Exercise] = {
     one.name: one
-    for module in (paxos, multi_paxos, raft_election, split_brain)
+    for module in (split_brain, cap, paxos, multi_paxos, raft_election)
     for one in module.EXERCISES
 }

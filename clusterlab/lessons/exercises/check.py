@@ -85,6 +85,7 @@ def unwritten(exercise: Exercise, answer: Answer) -> str:
 
 def _is_empty(function: Any) -> bool:
     """Whether nothing stands in it but a docstring, `...` or `pass`."""
+    function = inspect.unwrap(getattr(function, "__func__", function))  # a static method's
     if not inspect.isfunction(function):
         return False
     code = list(dis.get_instructions(function))

@@ -8,6 +8,7 @@ process that asked ends it in any case (`asking.py`).
 from __future__ import annotations
 
 import functools
+import inspect
 import io
 import os
 import signal
@@ -148,7 +149,9 @@ def guard(answer: type[Any], names: Iterable[str], returns_none: Collection[str]
     for name in names:
         written = getattr(answer, name)
         if isinstance(written, types.FunctionType):
-            setattr(answer, name, _guarded(name, written, name in returns_none))
+            guarded = _guarded(name, written, name in returns_none)
+            static = isinstance(inspect.getattr_static(answer, name), staticmethod)
+            setattr(answer, name, staticmethod(guarded) if static else guarded)
 
 
 def _guarded(name: str, written: Callable[..., Any], returns_none: bool) -> Callable[..., Any]:

@@ -6,7 +6,7 @@ from clusterlab import Acceptor, Proposer, Raft
 from clusterlab.protocols.multi_paxos import MultiPaxos
 from clusterlab.protocols.paxos import Accept, Accepted, Promise, Proposal
 from clusterlab.protocols.raft import VoteReply
-from tests.lessons.exercises import answers_split_brain
+from tests.lessons.exercises import answers_cap, answers_split_brain
 
 # The tests hand out classes made in functions: like those of a notebook's cells, no other process
 # can import them.
@@ -219,16 +219,21 @@ def compares_terms():
     return Terms
 
 
-RIGHT = answers_split_brain.RIGHT | {
-    "14/acceptor": acceptor,
-    "14/proposer": proposer,
-    "14/slots": slot_filler,
-    "15/request-vote": voter,
-    "15/election-restriction": restriction,
-}
+RIGHT = (
+    answers_split_brain.RIGHT
+    | answers_cap.RIGHT
+    | {
+        "14/acceptor": acceptor,
+        "14/proposer": proposer,
+        "14/slots": slot_filler,
+        "15/request-vote": voter,
+        "15/election-restriction": restriction,
+    }
+)
 
 WRONG = [
     *answers_split_brain.WRONG,
+    *answers_cap.WRONG,
     ("14/acceptor", ignores_its_promise, "Agreement"),
     ("14/acceptor", compares_with_what_it_accepted, "Agreement"),
     ("14/acceptor", does_not_raise_its_promise, "PromisedCoversAccepted"),
