@@ -28,6 +28,7 @@ from clusterlab.core.node import Delay, Message, Node, NodeId
 from clusterlab.core.spec import Add, Counter, KeyValue, Read, Spec
 from clusterlab.experiments import fuzz_quorums
 from clusterlab.experiments.fuzz import Clients, Trial
+from clusterlab.experiments.fuzz_membership import with_changes
 from clusterlab.protocols.client import Client, Workload, mixed_workload, scramble
 from clusterlab.protocols.dynamo import AtomicStore
 from clusterlab.protocols.multi_paxos import MultiPaxos
@@ -215,6 +216,12 @@ def _leased(node: type[Any], size: int | None) -> tuple[Trial, ...]:
     return _production(node, size, clock_rate_bound=SKEW_MAX)
 
 
+def _membership(node: type[Any], size: int | None, **options: Any) -> tuple[Trial, ...]:
+    """Three servers vote at first; who else there is may join, and everybody may have to go."""
+    trials = _production(node, size or 5, voters=("n1", "n2", "n3")[:size], **options)
+    return tuple(with_changes(trial) for trial in trials)
+
+
 # --- Paxos ---------------------------------------------------------------------------------------
 
 
@@ -344,13 +351,14 @@ def _multi_paxos(node: type[Any], size: int | None) -> tuple[Trial, ...]:
         trial(3, HurriedClients(), KeyValue(), commands_max=1, snapshot_every=10),
         trial(5, CounterClients(), Counter(), snapshot_every=25, lease_ms=LEASE_MS),
         trial(3, StoreClients(), KeyValue(), snapshot_every=10, lease_ms=LEASE_MS, gather_ms=0),
-        trial(5, StoreClients(), KeyValue(), snapshot_every=10, alpha=1),
+        trial(5, StoreClients(), KeyValue(), snapshot_every=3, alpha=1),
     )
 
 
 SUBJECTS: dict[str, Subject] = {
     one.name: one
     for one in (
+        Subject("raft-membership", LeasedRaft, partial(_membership, clock_rate_bound=SKEW_MAX)),
         Subject("raft-leases", LeasedRaft, _leased),
         Subject("raft-disk", AsyncProductionRaft, partial(_production, sync_ms=(1, 60))),
         Subject("raft-production", ProductionRaft, _production),
