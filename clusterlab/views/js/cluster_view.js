@@ -190,7 +190,7 @@ class ClusterView {
     if (aloud) {
       for (const m of lost) this.stage.lost(this.model, m);
       for (const m of arrived) this.stage.arrived(m, this.clock.rate);
-    }
+    } else this.stage.flights.calm();
     this.cursor.move({ atMs, seq: timeline.records[count - 1]?.seq ?? -1, live: this.clock.following }, this);
   }
 

@@ -8,7 +8,8 @@ const SHORT_MS = 130; // a flight of less real time is hardly seen: the way it t
 const FLASH_MS = 320; // a disk that is written to
 const MESSAGE_SIZE = 5.5;
 const TAIL = 0.22;
-const MANY = 600; // among so many messages tails would only hide them, and cost most of the time
+const MANY = 600; // among so many messages tails would only hide them, and shapes are stamped
+const STAMP = 18; // px, with room for the shape's edge
 const DOOR = 8; // so many of the messages that wait at a node are drawn, the others counted
 const DISK = "M-5 -4.5 A5 2 0 0 1 5 -4.5 V4.5 A5 2 0 0 1 -5 4.5 Z M-5 -4.5 A5 2 0 0 0 5 -4.5";
 const isHeld = (m) => m.held !== null && m.held !== undefined;
@@ -23,6 +24,7 @@ class Flights {
     this.saves = new Map(); // name -> [the save that was seen last, when]
     this.time = 0; // real ms in which the picture moved
     this.diskPath = new Path2D(DISK);
+    this.stamps = new Map(); // look and theme -> the shape as a picture
   }
 
   // One frame: `now` is the moment of cluster time that is shown, `dt` the real ms since the last frame.
@@ -30,16 +32,21 @@ class Flights {
     this.time += dt;
     const c = fitCanvas(this.canvas, this.stage.width, STAGE_HEIGHT);
     c.clearRect(0, 0, this.stage.width, STAGE_HEIGHT);
-    if (!still) this.drawSaves(c, model, theme);
+    if (!still && dt) this.drawSaves(c, model, theme);
     if (!still) this.drawGlows(c, theme);
-    this.drawOn(c, model, now, theme, still);
+    this.drawTimers(c, model, now, theme, () => new Path2D());
+    this.drawMessages(c, model, now, theme, still, () => new Path2D(), this.isCrowded(model));
     this.drawCrosses(c, theme);
   }
 
+  isCrowded(model) {
+    return model.flying.size + model.falling.length >= MANY;
+  }
+
   // What belongs to the moment alone, on any canvas that takes such paths.
-  drawOn(c, model, now, theme, still, path = () => new Path2D()) {
+  drawOn(c, model, now, theme, still, path) {
     this.drawTimers(c, model, now, theme, path);
-    this.drawMessages(c, model, now, theme, still, path);
+    this.drawMessages(c, model, now, theme, still, path, false);
   }
 
   // How far a message is on its way; a wall stops it, a hand may hold it.
@@ -51,12 +58,12 @@ class Flights {
     return m.end === null ? Math.min(part, this.stage.limitOf(m, model, part)) : part;
   }
 
-  drawMessages(c, model, now, theme, still, path) {
+  drawMessages(c, model, now, theme, still, path, stamping) {
     const byType = new Map();
     const waiting = new Map();
     const rings = path(), bars = path();
     this.drawn = [];
-    const few = model.flying.size + model.falling.length < MANY;
+    const few = !this.isCrowded(model);
     const each = (m) => {
       if (now < m.t0) return;
       if (model.nodes.get(m.dst)?.paused && now > m.t0 + m.duration) {
@@ -70,10 +77,12 @@ class Flights {
       const [x, y] = pointOn(way, still ? 0.5 : part);
       this.drawn.push({ m, part, x, y });
       let group = byType.get(m.type);
-      if (!group) byType.set(m.type, (group = { shapes: path(), hollow: path(), shadows: path(), tails: path() }));
+      if (!group) byType.set(m.type, (group = { shapes: path(), hollow: path(), shadows: path(), tails: path(), stamped: [] }));
       const look = messageLook(m.type);
       if (m.copy) addShape(group.shadows, look, x + 4, y - 4, MESSAGE_SIZE);
-      addShape(m.end && m.end !== "deliver" ? group.hollow : group.shapes, look, x, y, MESSAGE_SIZE);
+      if (m.end && m.end !== "deliver") addShape(group.hollow, look, x, y, MESSAGE_SIZE);
+      else if (stamping) group.stamped.push(x, y);
+      else addShape(group.shapes, look, x, y, MESSAGE_SIZE);
       if (still) addStretch(group.tails, way, 0.5, 1);
       else if (part > 0 && few) addStretch(group.tails, way, Math.max(0, part - TAIL), part);
       if (m.late) {
@@ -88,7 +97,10 @@ class Flights {
     for (const m of model.flying.values()) each(m);
     for (const m of model.falling) each(m);
     c.lineJoin = "round";
-    for (const [type, group] of byType) this.paint(c, onGround(messageLook(type).colour, theme), group, theme);
+    for (const [type, group] of byType) {
+      this.paint(c, onGround(messageLook(type).colour, theme), group, theme);
+      if (group.stamped.length) this.stampAll(c, messageLook(type), group.stamped, theme);
+    }
     c.strokeStyle = c.fillStyle = theme.ink;
     c.lineWidth = 1.5;
     c.setLineDash([3, 3]);
@@ -119,6 +131,33 @@ class Flights {
     c.lineWidth = 1.75;
     c.strokeStyle = colour;
     c.stroke(hollow);
+  }
+
+  // A thousand shapes as copies of one picture: filling their paths would take most of a frame.
+  stampAll(c, look, places, theme) {
+    const { ratio, picture } = this.stampOf(look, theme);
+    for (let i = 0; i < places.length; i += 2) {
+      // On whole pixels of the screen, where nothing has to be blended anew.
+      const x = Math.round((places[i] - STAMP / 2) * ratio) / ratio, y = Math.round((places[i + 1] - STAMP / 2) * ratio) / ratio;
+      c.drawImage(picture, x, y, STAMP, STAMP);
+    }
+  }
+
+  stampOf(look, theme) {
+    const ratio = Math.min(window.devicePixelRatio || 1, 2), colour = onGround(look.colour, theme);
+    const key = [look.shape, colour, theme.key, ratio].join(" ");
+    let stamp = this.stamps.get(key);
+    if (!stamp) {
+      const canvas = new OffscreenCanvas(Math.round(STAMP * ratio), Math.round(STAMP * ratio));
+      const c = canvas.getContext("2d");
+      c.setTransform(ratio, 0, 0, ratio, 0, 0);
+      const shapes = new Path2D(), none = new Path2D();
+      addShape(shapes, look, STAMP / 2, STAMP / 2, MESSAGE_SIZE);
+      c.lineJoin = "round";
+      this.paint(c, colour, { shapes, hollow: none, shadows: none, tails: none }, theme);
+      this.stamps.set(key, (stamp = { ratio, picture: canvas.transferToImageBitmap() }));
+    }
+    return stamp;
   }
 
   // The message nearest to a point, among those within `reach`.
@@ -159,6 +198,12 @@ class Flights {
   arrived(m, rate) {
     if (rate > 0 && (m.t1 - m.t0) / rate < SHORT_MS) this.glows.push({ m, born: this.time });
     if (this.glows.length > 600) this.glows.shift();
+  }
+
+  // Another moment is shown: what fades belongs to the one before.
+  calm() {
+    this.crosses = [];
+    this.glows = [];
   }
 
   // The ways of messages too quick to be seen, fading.
