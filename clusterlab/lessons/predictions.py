@@ -125,6 +125,41 @@ PREDICTIONS = {
         "after that, the new one writes over it: the tokens never fell, and yet a record is gone. "
         "A fence has to stand before anybody looks at what is behind it.",
     ),
+    "12/after-the-cut": Prediction(
+        "Each side holds what its own customer wrote last. The cable is mended, and the replicas "
+        "compare. What do they hold then?",
+        (
+            "What was written later, by the clock.",
+            "What the larger side has: three of five hold it.",
+            "Both.",
+        ),
+        2,
+        "Neither writer had seen what the other wrote, so neither replaced it. The store keeps "
+        "what nobody has replaced, and asks no clock and no majority.",
+    ),
+    "12/without-a-cut": Prediction(
+        "The network is whole. Which stores answer a read soonest?",
+        (
+            "All are alike: there is nothing to choose without a cut.",
+            "Those that ask nobody else before they answer.",
+            "The quorum store: no leader stands in the way.",
+        ),
+        1,
+        "Whoever wants to be sure that nothing newer exists must ask others, cut or no cut, and "
+        "each asking is a round trip. A lease replaces it with a clock; the others with hope.",
+    ),
+    "12/one-winner": Prediction(
+        "Of two versions that never met, every replica now keeps the one with the greater tag. "
+        "What breaks first?",
+        (
+            "Nothing: it is commutative, associative and idempotent.",
+            "The replicas never become equal.",
+            "They become equal, and a write that was acknowledged is gone.",
+        ),
+        2,
+        "The same rule everywhere makes the same choice everywhere, so they converge. The other "
+        "write was acknowledged before anybody could know that it would lose.",
+    ),
     "14/second-wish": Prediction(
         "Red is chosen. p2 knows nothing of it, and its user wants green. What does that user get?",
         (
