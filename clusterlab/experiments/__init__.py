@@ -24,6 +24,7 @@ from clusterlab.experiments.raft_elections import (
 )
 from clusterlab.experiments.raft_failover import RaftFailover
 from clusterlab.experiments.raft_figure_8 import RaftFigure8, RaftFigure8Counting
+from clusterlab.experiments.raft_membership import RaftMembershipSafe, RaftMembershipUnsafe
 from clusterlab.experiments.raft_reads import RaftLeaseSkew, RaftReadIndex, RaftStaleRead
 from clusterlab.experiments.raft_storage import (
     RaftHonestFsync,
@@ -59,6 +60,8 @@ CATALOGUE: dict[str, type[Experiment]] = {
         RaftSnapshotCatchUp,
         RaftLostFsync,
         RaftHonestFsync,
+        RaftMembershipUnsafe,
+        RaftMembershipSafe,
         PaxosByHand,
         PaxosNoPhase1,
         PaxosDuel,

@@ -12,6 +12,7 @@ from clusterlab.experiments.raft_elections import (
     RaftUndisturbed,
 )
 from clusterlab.experiments.raft_figure_8 import RaftFigure8, RaftFigure8Counting
+from clusterlab.experiments.raft_membership import RaftMembershipSafe, RaftMembershipUnsafe
 from clusterlab.experiments.raft_reads import RaftLeaseSkew, RaftReadIndex, RaftStaleRead
 from clusterlab.protocols.raft import Raft
 from clusterlab.protocols.raft.prevote import PreVote
@@ -44,6 +45,17 @@ def test_it_is_pre_vote_that_keeps_a_leader_in_office() -> None:
         "the well connected majority spends term after term",
         "leaders are deposed all the time",
     }
+
+
+def test_it_is_the_joint_configuration_that_keeps_one_cluster() -> None:
+    unsafe, safe = RaftMembershipUnsafe.raft, RaftMembershipSafe.raft
+    assert failures(RaftMembershipUnsafe, raft=safe) == {
+        "the change is done",
+        "both acknowledge a write",
+        "the last write is lost",
+        "the history shows it",
+    }
+    assert "no node failed" in failures(RaftMembershipSafe, raft=unsafe)  # n3 loses what it told
 
 
 def test_a_read_through_the_log_is_as_fresh_as_one_by_read_index() -> None:
