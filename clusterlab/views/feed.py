@@ -19,7 +19,7 @@ from clusterlab.views.page import PAST_LIMIT, past, run_of
 from clusterlab.views.records import records_json
 from clusterlab.views.state import State
 
-PERIOD_S = 1 / 30
+PERIOD_S = 1 / 60
 HEARTBEAT_S = 0.1
 """So often the time is told when there is nothing else to tell."""
 

@@ -1,8 +1,8 @@
-// Which moment of cluster time is shown. A live picture follows the cluster a tenth of a second behind,
+// Which moment of cluster time is shown. A live picture follows the cluster a moment behind,
 // so that it moves evenly though records come in batches; a recorded one plays at the speed one chooses.
 
-const LAG_MS = 100; // of real time
-const CATCH_UP_MS = 350; // a picture that is behind catches up with this time constant
+const LAG_MS = 30; // of real time: two batches
+const CATCH_UP_MS = 150; // a picture that is behind catches up with this time constant
 const STALE_MS = 300; // after so long without news the cluster is taken to stand still
 
 class LiveClock {

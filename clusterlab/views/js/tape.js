@@ -8,6 +8,8 @@ const RIGHT = 16;
 const WINDOW_REAL_MS = 9000;
 const AHEAD = 0.3; // of the window is after the cursor, where there is something
 const NEAR = 8; // px
+const CROWDED = 20; // lanes; see rests
+const REST_MS = 120;
 const EVENTS_SHOWN = 2000; // of so many records in the window each is drawn; of more the lines say enough
 const HOVERED_MAX = 20000;
 
@@ -26,6 +28,7 @@ class Tape {
     this.edge = null; // the time at the right edge, or null to follow the cursor
     this.windows = []; // that brushes have left, for the way back
     this.pointer = null;
+    this.drawnAt = -Infinity;
     this.tiles = new Tiles();
     this.drawing = new TapeDrawing(this.tiles);
     this.listen();
@@ -175,6 +178,7 @@ class Tape {
   draw(shown, width, theme, still) {
     const { history, cursor, live } = shown;
     const lanes = history.names;
+    if (this.rests(live, lanes.length)) return;
     const height = this.heightFor(lanes.length);
     this.element.style.height = `${height}px`;
     this.now = cursor;
@@ -187,6 +191,14 @@ class Tape {
     view.c = fitCanvas(this.canvas, width, height);
     this.drawing.draw(view);
     if (this.pointer && !this.grip) this.showTip(view);
+  }
+
+  // Hundreds of lines between dozens of lanes move by a pixel a frame: nobody sees more of them than a few times a second.
+  rests(live, lanes) {
+    const now = performance.now();
+    if (live && this.following && !this.pointer && this.tiles.dense && lanes > CROWDED && now - this.drawnAt < REST_MS) return true;
+    this.drawnAt = now;
+    return false;
   }
 
   viewOf(shown, width, height, theme, scale, lanes) {
