@@ -32,6 +32,15 @@ __all__ = ["save_html", "show", "svg_of", "watch"]
 def watch(cluster: Cluster, speed: float | None = None, layout: LayoutName = "ring") -> ClusterView:
     """A live picture of `cluster`, in which a click kills.
 
+    A click does what the tools above the picture say: kill, pause, isolate, or cut along a line
+    that you draw. A right click, or Enter, opens the menu of a node, a link or a message on its
+    way; Undo takes back what was done last. Below, pause and scrub: the cluster goes on meanwhile,
+    and Live returns to it. The search box jumps to an event: `kind:deliver node:n3 RequestVote`.
+    A click on an event in the space-time diagram shows its causes, its consequences and what it
+    changed. Everything can be done from the keyboard: `?` lists the keys.
+
+    The picture has `save_html(path)`, `svg()` and `sentence()`.
+
     Args:
         cluster: a cluster of either engine.
         speed: ms of cluster time for each ms of yours, where the cluster lets one choose (the
@@ -62,6 +71,7 @@ def show(
 ) -> ClusterView | IntervalChart:
     """A picture that plays a recorded run, or one that shows why a history is judged as it is.
 
+    It has the player, the search box, the diagram and the keys of `watch`, and no tools that break.
     What a search or a storm found opens at the violation, with its story beside it.
     With the `nodes` of a run that comes from a file, as they were given to the cluster, all their
     fields are shown; without them what they saved. `layout` is as in `watch`.
