@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from clusterlab.core.node import Message
-from clusterlab.protocols.client import Request
+from clusterlab.protocols.client import NotLeader, Request
 from clusterlab.protocols.raft import (
     AppendEntries,
     AppendReply,
@@ -238,6 +238,14 @@ def test_a_learner_never_asks_for_votes_and_gives_its_own_when_asked() -> None:
     assert bench.set_timers()["ElectionTimeout"] == (150, 300)
     bench.receive("n2", RequestVote(2, 2, 1))
     assert bench.only(VoteReply) == VoteReply(2, True)
+
+
+def test_who_hears_no_leader_any_more_sends_no_client_to_it() -> None:
+    bench = server("n5").receive("n1", append(1, entries=log(1)))
+    bench.receive("c1", Request(1, put(1)))
+    assert bench.only(NotLeader) == NotLeader(1, "n1")
+    bench.fire(ElectionTimeout()).receive("c1", Request(1, put(1)))
+    assert bench.only(NotLeader) == NotLeader(1, None)
 
 
 def test_a_stranger_takes_entries_and_votes() -> None:

@@ -144,6 +144,7 @@ class Configurable(Raft):
         if self.may_campaign():
             super().campaign()
         else:
+            self.leader_id = None  # or clients would be sent to who led long ago, again and again
             self.reset_election_timer()
 
     def may_campaign(self) -> bool:
