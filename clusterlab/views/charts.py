@@ -127,9 +127,10 @@ def availability(trace: Trace, every_ms: float = 100.0, gap_ms: float = 150.0) -
     history = history_of(trace)
     long = gaps(trace, gap_ms)
     total = sum(gap.ms for gap in long)
+    often = "once" if len(long) == 1 else f"{len(long)} times"
     figure = figure_of(
         "Availability",
-        f"{len(long)} times nobody was served for more than {gap_ms:.0f} ms, "
+        f"{often} nobody was served for more than {gap_ms:.0f} ms, "
         f"{total:,.0f} ms together, the longest {long[0].ms:,.0f} ms"
         if long
         else f"somebody was served at least every {gap_ms:.0f} ms",
