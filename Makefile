@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test check golden labs pictures zoo bench lock clean
+.PHONY: help setup lab test check golden labs pictures zoo experiments bench lock clean
 
 BIN := .venv/bin
 PY := $(BIN)/python
@@ -11,7 +11,7 @@ UV := uv==0.13.9
 COMPILE := $(BIN)/uv pip compile --quiet pyproject.toml --no-annotate --custom-compile-command "make lock"
 
 help:  ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY)  ## make .venv with everything in it (again only when pyproject.toml or the lock changed)
 	@:
@@ -35,11 +35,14 @@ golden: setup  ## write the golden scenarios anew; then read the diff
 labs: setup  ## generate labs/ from solutions/
 	@$(PY) -m clusterlab.lessons.release
 
-pictures: setup  ## take the README's picture anew, in a real JupyterLab
+pictures: setup  ## take the README's pictures anew, in a real JupyterLab
 	@$(PY) -m tests.labs.picture
 
 zoo: setup  ## hunt every published bug of the zoo (ARGS="R1 R2" chooses, ARGS="--traces FOLDER" keeps the runs)
 	@$(PY) -m clusterlab.lessons.zoo $(ARGS)
+
+experiments: setup  ## run every experiment with fifty seeds (ARGS="--engine live" on real processes, once each)
+	@$(BIN)/clusterlab run all $(if $(ARGS),$(ARGS),--seeds 50)
 
 bench: setup  ## measure the simulator and the live engine beside their peers
 	@$(PY) -m tests.bench
