@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     lab.set_defaults(command=_lab)
 
     run = commands.add_parser("run", help="run an experiment and tell what happens")
-    run.add_argument("name", help="an experiment: see `clusterlab experiments`")
+    run.add_argument("name", help="an experiment (see `clusterlab experiments`), or all")
     run.add_argument(
         "--engine", choices=("sim", "live"), default="sim", help="sim (default) or live on Ray"
     )
@@ -176,6 +176,8 @@ def _judge_options(commands: argparse._SubParsersAction[argparse.ArgumentParser]
 def _run(options: argparse.Namespace) -> int:
     from clusterlab.experiments import CATALOGUE, telling  # noqa: PLC0415 - `--help` stays quick
 
+    if options.name == "all":
+        return _run_all(options)
     if options.name not in CATALOGUE:
         raise ScenarioError(
             f"there is no experiment {options.name!r}; there are {', '.join(CATALOGUE)}."
@@ -215,6 +217,29 @@ def _run(options: argparse.Namespace) -> int:
     if options.json:
         found = [outcome.as_json() for outcome in outcomes]
         sys.stdout.write(json.dumps(found if quiet else found[0], indent=2) + "\n")
+    return 0 if all(outcome.passed for outcome in outcomes) else FAILED
+
+
+def _run_all(options: argparse.Namespace) -> int:
+    """Every experiment, one line each."""
+    from clusterlab.experiments import CATALOGUE, telling  # noqa: PLC0415 - as above
+
+    if options.trace is not None or options.html is not None:
+        raise ScenarioError("--trace and --html are of one run: name one experiment.")
+    console = Console(quiet=options.json, highlight=False)
+    outcomes = []
+    for name, experiment in CATALOGUE.items():
+        of_this = []
+        for seed in range(options.seed, options.seed + options.seeds):
+            of_this.append(experiment().run(engine=options.engine, seed=seed))
+            if not of_this[-1].passed:
+                telling.tell(console, of_this[-1], brief=True)
+        passed = sum(outcome.passed for outcome in of_this)
+        console.print(f"{name}: {passed} of {len(of_this)} passed")
+        outcomes += of_this
+    if options.json:
+        found = [outcome.as_json() for outcome in outcomes]
+        sys.stdout.write(json.dumps(found, indent=2) + "\n")
     return 0 if all(outcome.passed for outcome in outcomes) else FAILED
 
 

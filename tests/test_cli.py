@@ -110,3 +110,22 @@ def test_experiments_are_listed_with_their_questions(capsys):
 def test_the_doctor_reports(capsys):
     assert cli.main(["doctor"]) in (0, cli.FAILED)
     assert "Python" in capsys.readouterr().out
+
+
+def test_all_experiments_run_one_after_the_other(monkeypatch, capsys):
+    for name in list(CATALOGUE):
+        if name != "split-brain-witness":
+            monkeypatch.delitem(CATALOGUE, name)
+    assert cli.main(["run", "all", "--seeds", "2"]) == 0
+    assert "split-brain-witness: 2 of 2 passed" in capsys.readouterr().out
+    one = CATALOGUE["split-brain-witness"]
+    monkeypatch.setattr(one, "checks", lambda self, cluster: [Check("no", False, "")])
+    assert cli.main(["run", "all"]) == cli.FAILED
+    told = capsys.readouterr().out
+    assert "split-brain-witness: 0 of 1 passed" in told
+    assert "clusterlab run split-brain-witness --engine sim --seed 0" in told
+
+
+def test_a_trace_is_of_one_run(tmp_path, capsys):
+    assert cli.main(["run", "all", "--trace", str(tmp_path / "x")]) == cli.USAGE
+    assert "name one experiment" in capsys.readouterr().err
