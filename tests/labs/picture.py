@@ -105,7 +105,8 @@ def take_recorded(page: Page) -> None:
         )
         take_chart(page, f"state_space({search})", "state-space")
         picture = Picture.of(page, 'show(fifty, layout="force")')
-        picture.js("view.goToTime(view.clock.to - 8)")
+        middle = "view.history.messages.findLast(m => m.end === 'deliver' && m.dst !== 'c1')"
+        picture.js(f"(m => view.goToTime((m.t0 + m.t1) / 2))({middle})")
         picture.wait_for("view.stage.flights.drawn.length > 0")
         picture[".cl-stage"].screenshot(path=told("fifty-nodes"))
 
