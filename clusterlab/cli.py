@@ -227,20 +227,20 @@ def _run_all(options: argparse.Namespace) -> int:
     if options.trace is not None or options.html is not None:
         raise ScenarioError("--trace and --html are of one run: name one experiment.")
     console = Console(quiet=options.json, highlight=False)
-    outcomes = []
+    found = []  # without the traces: those of fifty seeds would fill a small machine
+    seeds = range(options.seed, options.seed + options.seeds)
     for name, experiment in CATALOGUE.items():
-        of_this = []
-        for seed in range(options.seed, options.seed + options.seeds):
-            of_this.append(experiment().run(engine=options.engine, seed=seed))
-            if not of_this[-1].passed:
-                telling.tell(console, of_this[-1], brief=True)
-        passed = sum(outcome.passed for outcome in of_this)
-        console.print(f"{name}: {passed} of {len(of_this)} passed")
-        outcomes += of_this
+        passed = 0
+        for seed in seeds:
+            outcome = experiment().run(engine=options.engine, seed=seed)
+            passed += outcome.passed
+            if not outcome.passed:
+                telling.tell(console, outcome, brief=True)
+            found.append(outcome.as_json())
+        console.print(f"{name}: {passed} of {len(seeds)} passed")
     if options.json:
-        found = [outcome.as_json() for outcome in outcomes]
         sys.stdout.write(json.dumps(found, indent=2) + "\n")
-    return 0 if all(outcome.passed for outcome in outcomes) else FAILED
+    return 0 if all(one["passed"] for one in found) else FAILED
 
 
 def _save_html(outcome: Outcome, path: Path) -> None:
