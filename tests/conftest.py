@@ -22,6 +22,11 @@ hypothesis.settings.register_profile("ci", deadline=None, print_blob=True, deran
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
+# What the bench runs in a notebook's kernel is a module of that kernel: imported here, for its
+# doctests, its messages would be known under a name that no node's process can import.
+collect_ignore = ["bench/chatter.py"]
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--rewrite",

@@ -237,32 +237,32 @@ class CapStore(Experiment):
 
     def _lost(self, history: Iterable[Operation], last: dict[str, Any]) -> int:
         """The newest update of each side to each key, if nothing is left of it."""
-        puts = [op for op in history if isinstance(op.call, Put)]
-        newest: dict[tuple[NodeId, str], Operation] = {}
-        for op in puts:
+        puts = [(op, op.call) for op in history if isinstance(op.call, Put)]
+        newest: dict[tuple[NodeId, str], tuple[Operation, Put]] = {}
+        for op, put in puts:
             if op.outcome == "ok" and self._began(op, whole=False):
-                newest[op.client, op.call.key] = op
+                newest[op.client, put.key] = op, put
         lost = 0
-        for (client, key), update in newest.items():
+        for (client, key), (update, put) in newest.items():
             left = last.get(key)
             values = left.values if isinstance(left, Siblings) else (left,)
             # What its own client wrote later, answered or not, and who had read it, may replace it.
             heirs = [
-                op.call.value
-                for op in puts
+                later.value
+                for op, later in puts
                 if op.client == client and op.invoked_ms >= update.invoked_ms
             ]
             kept = any(value in heirs for value in values)
-            lost += not kept and not self._was_seen(history, update)
+            lost += not kept and not self._was_seen(history, client, put.value)
         return lost
 
-    def _was_seen(self, history: Iterable[Operation], update: Operation) -> bool:
-        side = update.client[1:]
+    def _was_seen(self, history: Iterable[Operation], client: NodeId, value: Any) -> bool:
+        side = client[1:]
         return any(
             op.client[1:] != side
             and op.invoked_ms < self.stop_ms
             and isinstance(op.call, Get)
-            and op.value == update.call.value
+            and op.value == value
             for op in history
         )
 

@@ -139,7 +139,7 @@ def dial_chart(measures: Sequence[Measures]) -> Chart:
             hovertemplate=f"%{{y}}, {bar.name}: %{{x:.3g}}<extra></extra>",
         )
     said = _said(measures)
-    axes = {}
+    axes: dict[str, dict[str, object]] = {}
     for number, (title, domain) in enumerate(PANELS, 1):
         suffix = str(number) if number > 1 else ""
         axes[f"xaxis{suffix}"] = {

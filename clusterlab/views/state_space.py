@@ -18,6 +18,8 @@ from clusterlab.views.chart_parts import DOWN, GAP, figure_of, plain
 from clusterlab.views.records import brief, cut
 
 if TYPE_CHECKING:
+    import networkx as nx
+
     from clusterlab.views.chart import Chart
 
 SWEEPS = 8
@@ -33,12 +35,7 @@ def state_space(report: Report) -> Chart:
 
     Raises ScenarioError if the search has not kept its graph.
     """
-    graph = report.graph
-    if graph is None:
-        raise ScenarioError(
-            "this search has not kept its states: call explore(..., keep_graph=True) on a world "
-            "of some hundred states."
-        )
+    graph = _kept(report)
     places = layers(graph)
     figure = figure_of("State space", _said(report, graph), "")
     _draw_edges(figure, graph, places)
@@ -49,15 +46,42 @@ def state_space(report: Report) -> Chart:
     return figure
 
 
+def state_graph(report: Report) -> nx.DiGraph[int]:
+    """The same as a graph of networkx, for whatever else one wants to ask of it.
+
+    States are numbers from 0 with `depth`, `fields` (by node), `dead` and `messages`;
+    edges have `moves`, as text. Raises ScenarioError if the search has not kept its graph.
+    """
+    return _as_networkx(_kept(report))
+
+
+def _kept(report: Report) -> StateGraph:
+    if report.graph is None:
+        raise ScenarioError(
+            "this search has not kept its states: call explore(..., keep_graph=True) on a world "
+            "of some hundred states."
+        )
+    return report.graph
+
+
+def _as_networkx(graph: StateGraph) -> nx.DiGraph[int]:
+    import networkx as nx  # noqa: PLC0415 - loads when a graph is asked for
+
+    made: nx.DiGraph[int] = nx.DiGraph()
+    for at, state in enumerate(graph.states):
+        made.add_node(at, **state._asdict())
+    for edge in graph.edges:
+        made.add_edge(edge.source, edge.target, moves=edge.moves)
+    return made
+
+
 def layers(graph: StateGraph) -> list[Place]:
     """Where each state stands: its depth, and its height around 0."""
     columns: dict[int, list[int]] = {}
     for at, state in enumerate(graph.states):
         columns.setdefault(state.depth, []).append(at)
-    beside: list[list[int]] = [[] for _ in graph.states]
-    for edge in graph.edges:
-        beside[edge.source].append(edge.target)
-        beside[edge.target].append(edge.source)
+    linked = _as_networkx(graph).to_undirected(as_view=True)
+    beside = {at: sorted(linked[at]) for at in linked}
     height: dict[int, float] = {}
     for column in columns.values():
         height.update(_spread(column))

@@ -202,6 +202,22 @@ def test_a_disk_without_a_fence() -> None:
     assert explore(fenced, properties=primary_backup.FENCING)
 
 
+class Locker(Node):
+    token: int
+
+    def on_start(self) -> None:
+        self.note("granted", (self.id, self.token))
+
+
+def test_a_lock_that_is_granted_twice_under_one_number() -> None:
+    def granted(*tokens: int) -> list[Node]:
+        return [Locker(f"l{i}", token=token) for i, token in enumerate(tokens, 1)]
+
+    words = "l2 is granted the lock with token 7, after l1 with 7"
+    broken_by(primary_backup.GRANTS_GROW, granted(7, 7), words)
+    assert explore(granted(7, 8), properties=primary_backup.GRANTS_GROW)
+
+
 class Holder(Node):
     lease: tuple[int, int]
 

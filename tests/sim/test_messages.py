@@ -44,7 +44,7 @@ def test_a_message_released_in_time_arrives_as_if_nothing_had_been() -> None:
     sim.release_message(sent(sim.trace, 1))
     sim.run(500)
     assert got(sim, "b", "a") == [1, 2, 3, 4, 5]
-    assert [e.at_ms for e in sim.trace.of("deliver")][0] == 110
+    assert next(e.at_ms for e in sim.trace.of("deliver")) == 110
 
 
 @pytest.mark.parametrize("hold_first", [False, True])

@@ -48,9 +48,7 @@ def test_a_message_moves_and_is_named_under_the_pointer(show_page: Any) -> None:
     screen = show_page(a_run().trace)
     screen.js("view.seek(52 / 60)")
     screen.wait(50)
-    where = (
-        "view.stage.flights.drawn.filter(d => d.m.dst === 'n3').map(d => [d.part, d.x, d.y])[0]"
-    )
+    where = "view.stage.flights.drawn.filter(d => d.m.dst === 'n3').map(d => [d.part, d.x, d.y])[0]"
     before = screen.js(where)
     assert before[0] == pytest.approx(0.1)
     screen.button("play").click()
@@ -58,7 +56,7 @@ def test_a_message_moves_and_is_named_under_the_pointer(show_page: Any) -> None:
     part, x, y = screen.js(where)
     assert part > before[0]
     pixel = screen.js(
-        "[...view.stage.flights.canvas.getContext('2d').getImageData(given[0], given[1], 1, 1).data]",
+        "[...view.stage.flights.canvas.getContext('2d').getImageData(...given, 1, 1).data]",
         [round(x), round(y)],
     )
     assert pixel == [0xD5, 0x5E, 0x00, 255], "the first type of message is vermillion"
@@ -150,7 +148,8 @@ def test_a_partition_is_a_wall_between_its_sides(show_page: Any, story: Story) -
     screen.tell_events(story.events[5:], 10)
     expect(screen.page.locator(".cl-wall")).to_have_count(1)
     screen.js(
-        "(window.stops = [], view.stage.lost = (_, m) => stops.push([m.stop, view.stage.atWall(m)]))"
+        "(window.stops = [], "
+        "view.stage.lost = (_, m) => stops.push([m.stop, view.stage.atWall(m)]))"
     )
     story.at(100).drop(story.send("n2", "n4", Hello(), None), "partition")
     story.at(105).drop(5, "partition")
@@ -182,7 +181,7 @@ def test_the_timer_arc_is_that_of_the_longest_pending_timer(show_page: Any, stor
     screen = show_page(story.trace)
     longest = "view.model.longestTimer(view.model.nodes.get('n1'))"
     assert screen.js(longest)["after"] == 200
-    arc = "view.stage.flights.canvas.getContext('2d').getImageData(given[0], given[1], 1, 1).data[3]"
+    arc = "view.stage.flights.canvas.getContext('2d').getImageData(...given, 1, 1).data[3]"
     x, y = screen.js("view.stage.places.get('n1')")
     radius = screen.js("view.stage.layout.radius") + 6.5
     assert screen.js(arc, [round(x + radius), round(y)]) == 255

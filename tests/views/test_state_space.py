@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import networkx as nx
 import pytest
 
 from clusterlab.check.explore import explore
@@ -14,7 +15,7 @@ from clusterlab.check.world import World
 from clusterlab.core.errors import ScenarioError
 from clusterlab.core.history import Invoke
 from clusterlab.core.node import Message, Node, durable
-from clusterlab.views.state_space import LINES_MAX, layers, state_space
+from clusterlab.views.state_space import LINES_MAX, layers, state_graph, state_space
 
 EVIL = "<img src=x onerror=alert(1)>"
 
@@ -100,3 +101,16 @@ def test_a_long_state_is_cut() -> None:
 def test_a_search_without_its_graph_says_how_to_keep_it() -> None:
     with pytest.raises(ScenarioError, match="keep_graph=True"):
         state_space(Report("holds"))
+
+
+def test_the_states_are_a_graph_for_networkx_too() -> None:
+    found = lamps("red", "green", forbidden="green")
+    graph = state_graph(found)
+    kept = found.graph
+    assert kept is not None
+    assert graph.number_of_nodes() == len(kept.states)
+    # Breadth-first: the path is a shortest one, and a state's depth says how far it is.
+    far = nx.single_source_shortest_path_length(graph, 0)
+    assert all(graph.nodes[at]["depth"] == steps for at, steps in far.items())
+    assert nx.shortest_path_length(graph, kept.path[0], kept.path[-1]) == len(kept.path) - 1
+    assert graph.edges[kept.path[0], kept.path[1]]["moves"]
