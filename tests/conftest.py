@@ -87,6 +87,7 @@ def missing(mark: str) -> str | None:
     return None
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With several workers, one of them has whatever fills a machine: Ray and browsers."""
     for item in items:

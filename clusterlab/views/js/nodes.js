@@ -218,17 +218,21 @@ class Nodes {
   sideOf(name, layout, targets, width) {
     const [x, y] = targets.get(name);
     const reach = layout.radius + 12;
-    const free = (direction) => {
+    const span = (direction) => {
       const from = x + direction * (layout.radius + 17), to = from + direction * TAG_WIDTH;
-      const [left, right] = [Math.min(from, to), Math.max(from, to)];
-      if (left < 2 || right > width - 2) return false;
-      return [...layout.places].every(([other, [ox, oy]]) =>
+      return [Math.min(from, to), Math.max(from, to)];
+    };
+    const fits = (direction) => span(direction)[0] >= 2 && span(direction)[1] <= width - 2;
+    const free = (direction) => {
+      const [left, right] = span(direction);
+      return fits(direction) && [...layout.places].every(([other, [ox, oy]]) =>
         other === name || ox + reach < left || ox - reach > right || Math.abs(oy - y) > reach + 18);
     };
     const outwards = x < layout.middle[0] - 20 ? -1 : 1;
     if (free(outwards)) return outwards > 0 ? "right" : "left";
     if (free(-outwards)) return outwards > 0 ? "left" : "right";
-    return y < layout.middle[1] ? "below" : outwards > 0 ? "right" : "left";
+    if (y < layout.middle[1] || !fits(outwards)) return "below";
+    return outwards > 0 ? "right" : "left";
   }
 
   putTag(parts, head, label, x, y, anchor) {
