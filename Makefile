@@ -20,7 +20,7 @@ lab: setup  ## open JupyterLab on the first lab
 	@$(BIN)/clusterlab lab
 
 test: setup  ## run the tests (ARGS="-k raft" chooses, ARGS="-m 'not ray'" leaves some out, ARGS="-n 0 --pdb" stops in one)
-	@$(PY) -m pytest -n 2 --dist loadgroup $(ARGS)
+	@$(PY) -m pytest -n 2 $(ARGS)
 
 check: setup  ## lint, format, types, import rules
 	@$(BIN)/ruff check
