@@ -90,6 +90,8 @@ def missing(mark: str) -> str | None:
 
 FILLS_A_MACHINE = ("tests/live/", "tests/labs/", "tests/test_cli_live.py")
 """What starts Ray: one worker has all of it, the others what else there is."""
+SIMULATED = ("-sim]", "simulator", "test_errors", "test_a_lab_")
+"""Of those, what does not."""
 
 
 @pytest.hookimpl(optionalhook=True)
